@@ -1,0 +1,1 @@
+"""Facts about data sets, never pixels. `README.md` beside this file is the schema in prose."""

@@ -1,0 +1,31 @@
+"""`cxr-audit`: the command line. Every command imports what it needs when it runs, so that help is instant."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from flows.cli import audits, datasets, images
+from flows.cli.errors import run_app
+
+app = typer.Typer(
+    name="cxr-audit",
+    help="Find, prove and remove the shortcuts a chest x-ray classifier reads. Research and QA use; no diagnosis.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+)
+app.add_typer(datasets.app, name="datasets")
+audits.register(app)
+images.register(app)
+
+
+def main() -> None:
+    """Console script. Exit codes: 0 ok, 1 error, 2 usage, 3 findings above --fail-on, 4 awaiting review."""
+    sys.exit(run_app(app))
+
+
+if __name__ == "__main__":  # Dask and process pools import this module again
+    main()

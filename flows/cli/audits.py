@@ -1,0 +1,198 @@
+"""`run`, `demo`, `audit`, `decide`, `remediate`: the commands that run flows."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.errors import Exit
+from flows.cli.options import (
+    WORKSPACE,
+    DataRoot,
+    Device,
+    DeviceName,
+    FailOn,
+    Json,
+    ManifestArgument,
+    ModelPath,
+    PolicyName,
+    Preset,
+    PresetName,
+    RunArgument,
+    Seed,
+    Workers,
+    WorkspacePath,
+)
+from flows.console import shown, stderr
+from flows.workspace import Workspace
+
+if TYPE_CHECKING:
+    from flows.results import RunResult
+
+Accept = Annotated[
+    PolicyName,
+    typer.Option(
+        "--accept",
+        help="Who accepts findings: `confirmed` takes what the causal test proved; `none` waits for a person.",
+    ),
+]
+FailOnOption = Annotated[FailOn | None, typer.Option("--fail-on", help="Exit with 3 when such findings exist.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands to the application."""
+    for command in (run, demo, audit, decide, remediate):
+        app.command()(command)
+
+
+def run(
+    manifest: ManifestArgument,
+    data_root: DataRoot = None,
+    workspace: WorkspacePath = WORKSPACE,
+    preset: Preset = PresetName.standard,
+    accept: Accept = PolicyName.confirmed,
+    model: ModelPath = None,
+    seed: Seed = 0,
+    device: Device = DeviceName.auto,
+    workers: Workers = 2,
+    fail_on: FailOnOption = None,
+    as_json: Json = False,
+) -> int:
+    """The whole loop: audit, then repair what the policy accepts, retrain, compare, report."""
+    request = _request(manifest, data_root, workspace, preset, model, seed, device, workers)
+
+    def start() -> RunResult:
+        from flows.run import run as flow
+
+        return flow(request, accept=accept.value)
+
+    return _finish(_timed(workspace, start), fail_on, as_json)
+
+
+def demo(
+    workspace: WorkspacePath = WORKSPACE,
+    seed: Seed = 0,
+    device: Device = DeviceName.auto,
+    as_json: Json = False,
+) -> int:
+    """The whole loop on generated x-rays with a planted PORTABLE stamp. No data, no server, no account."""
+    return run("phantom", None, workspace, PresetName.quick, PolicyName.confirmed, None, seed, device, 2, None, as_json)
+
+
+def audit(
+    manifest: ManifestArgument,
+    data_root: DataRoot = None,
+    workspace: WorkspacePath = WORKSPACE,
+    preset: Preset = PresetName.standard,
+    model: ModelPath = None,
+    seed: Seed = 0,
+    device: Device = DeviceName.auto,
+    workers: Workers = 2,
+    fail_on: FailOnOption = None,
+    as_json: Json = False,
+) -> int:
+    """Ingest, train or load, explain and flag; then wait for a person's decisions (exit code 4)."""
+    request = _request(manifest, data_root, workspace, preset, model, seed, device, workers)
+
+    def start() -> RunResult:
+        from flows.audit import audit as flow
+
+        return flow(request)
+
+    return _finish(_timed(workspace, start), fail_on, as_json)
+
+
+def decide(
+    run_id: RunArgument,
+    finding: Annotated[str, typer.Argument(help="Finding id, as in the report.")],
+    decision: Annotated[str, typer.Argument(help="accepted, rejected, keep or unsure.")],
+    reviewer: Annotated[str, typer.Option("--reviewer", help="Who decides.", envvar="USER")] = "unknown",
+    comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
+    workspace: WorkspacePath = WORKSPACE,
+) -> None:
+    """Record a person's decision about one finding. Later decisions supersede earlier ones."""
+    from pipeline.review import record_decision
+
+    entry = record_decision(Workspace(workspace).run(run_id), finding, decision, reviewer, comment)
+    typer.echo(f"{entry.finding}: {entry.decision} by {entry.reviewer} at {entry.time}")
+
+
+def remediate(
+    run_id: RunArgument,
+    accept: Accept = PolicyName.none,
+    workspace: WorkspacePath = WORKSPACE,
+    device: Device = DeviceName.auto,
+    as_json: Json = False,
+) -> int:
+    """From decisions to the report: plan, cleanse, retrain, compare. Resumes where it stopped."""
+    folder = Workspace(workspace.resolve()).run(run_id)
+
+    def start() -> RunResult:
+        from flows.remediate import remediate as flow
+
+        return flow(folder, accept=accept.value, device=device.value)
+
+    return _finish(_timed(workspace, start), None, as_json)
+
+
+def _request(
+    manifest: str,
+    data_root: Path | None,
+    workspace: Path,
+    preset: PresetName,
+    model: Path | None,
+    seed: int,
+    device: DeviceName,
+    workers: int,
+) -> Any:
+    from flows.request import AuditRequest
+
+    return AuditRequest(
+        manifest=manifest,
+        data_root=data_root.resolve() if data_root else None,
+        workspace=workspace.resolve(),
+        preset=preset.value,
+        model=model.resolve() if model else None,
+        seed=seed,
+        device=device.value,
+        workers=workers,
+    )
+
+
+def _timed(workspace: Path, start: Callable[[], RunResult]) -> tuple[RunResult, float]:
+    """Run a flow; `start` imports it, because Prefect reads its settings when it is imported."""
+    from flows.settings import configure_prefect
+
+    configure_prefect(workspace)
+    began = time.perf_counter()
+    with shown():
+        result = start()
+    return result, time.perf_counter() - began
+
+
+def _finish(timed: tuple[RunResult, float], fail_on: FailOn | None, as_json: bool) -> int:
+    result, seconds = timed
+    if as_json:
+        typer.echo(json.dumps({**result.model_dump(mode="json"), "seconds": round(seconds, 1)}, indent=2))
+    else:
+        _print(result, seconds)
+    if fail_on and result.count_at_least(fail_on.value):
+        return Exit.FINDINGS
+    return Exit.AWAITING_REVIEW if result.state == "awaiting review" else Exit.OK
+
+
+def _print(result: RunResult, seconds: float) -> None:
+    stderr.print()
+    for line in result.words:
+        typer.echo(line)
+    work = "nothing to do, all was there already" if result.worked == 0 else f"{result.worked} stages worked"
+    typer.echo(f"{result.state} after {seconds:.0f} s ({work})")
+    typer.echo(f"report  {result.report}")
+    if result.state == "awaiting review":
+        name = result.run.name
+        typer.echo(f"next    cxr-audit decide {name} FINDING accepted   then   cxr-audit remediate {name}")

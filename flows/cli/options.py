@@ -1,0 +1,65 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flows.workspace import ENVIRONMENT
+
+
+class PresetName(StrEnum):
+    """How thorough an audit is."""
+
+    quick = "quick"
+    standard = "standard"
+    full = "full"
+
+
+class DeviceName(StrEnum):
+    """Where the model runs."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class PolicyName(StrEnum):
+    """Who accepts findings when no person does."""
+
+    confirmed = "confirmed"
+    none = "none"
+
+
+class FailOn(StrEnum):
+    """Findings that make the exit code 3."""
+
+    confirmed = "confirmed"
+    suspected = "suspected"
+
+
+WORKSPACE = Path("workspace")
+"""Default of `--workspace`; the environment variable wins over it."""
+
+ManifestArgument = Annotated[
+    str, typer.Argument(help="Manifest file, or the name of a built-in one (see `datasets list`).", metavar="MANIFEST")
+]
+RunArgument = Annotated[str, typer.Argument(help="Run id, a unique prefix of one, or `last`.", metavar="RUN")]
+DataRoot = Annotated[
+    Path | None, typer.Option("--data-root", help="Folder that the manifest's paths are relative to.", file_okay=False)
+]
+WorkspacePath = Annotated[
+    Path,
+    typer.Option("--workspace", help="Where data sets, models and runs are kept.", envvar=ENVIRONMENT, file_okay=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+Preset = Annotated[PresetName, typer.Option("--preset", help="How thorough.")]
+Seed = Annotated[int, typer.Option("--seed", help="Every random choice derives from it.")]
+Device = Annotated[DeviceName, typer.Option("--device", help="Where the model runs.")]
+Workers = Annotated[int, typer.Option("--workers", min=1, max=64, help="Processes for decoding and mark detection.")]
+ModelPath = Annotated[
+    Path | None, typer.Option("--model", help="Bundle to audit instead of training a classifier.", exists=True)
+]

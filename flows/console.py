@@ -1,0 +1,46 @@
+"""What a person sees while a flow runs: one progress line a stage, on stderr. stdout is for results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from pipeline.progress import Progress as Callback
+from pipeline.progress import silent
+
+stderr = Console(stderr=True)
+
+
+class _Bars:
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._bars: dict[str, TaskID] = {}
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage not in self._bars:
+            self._bars[stage] = self._progress.add_task(stage, total=total)
+        self._progress.update(self._bars[stage], completed=done, total=total)
+
+
+_current: Callback = silent
+
+
+def progress() -> Callback:
+    """The callback that stages report to; silent unless `shown` is active in this process."""
+    return _current
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Show stages' progress on stderr while the block runs."""
+    global _current  # noqa: PLW0603 - one screen per process; tasks run in the caller's thread
+    columns = (TextColumn("{task.description:<28}"), BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=stderr, transient=False) as bars:
+        _current = _Bars(bars)
+        try:
+            yield
+        finally:
+            _current = silent

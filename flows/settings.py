@@ -1,0 +1,37 @@
+"""Prefect, quiet and local unless its user says otherwise. Call `configure_prefect` before importing prefect.
+
+Defaults only: a variable that is set already, a Prefect profile or an API URL of the user's wins.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_DEFAULTS = {
+    # Nothing leaves the machine.
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
+    "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
+    "DO_NOT_TRACK": "1",
+    # A loaded machine needs longer than the 20 s default to start the embedded server.
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+    # SQLite answers 503 after a burst of task events with the defaults (docs of the settings; measured).
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    # Progress is shown by rich; Prefect's own lines would tear it.
+    "PREFECT_LOGGING_LEVEL": "WARNING",
+    "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
+}
+
+
+def configure_prefect(workspace: Path) -> None:
+    """Set quiet, offline defaults and keep the embedded server's database inside the workspace."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
+    user_has_prefect = (
+        "PREFECT_API_URL" in os.environ or "PREFECT_HOME" in os.environ or (home / "profiles.toml").exists()
+    )
+    if not user_has_prefect:
+        os.environ["PREFECT_HOME"] = str(workspace.resolve() / ".prefect")

@@ -1,0 +1,66 @@
+"""Where things lie on disk: data sets, models and runs of one workspace."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import InputError
+
+ENVIRONMENT = "CXR_AUDIT_HOME"
+
+
+def default_workspace() -> Path:
+    """`CXR_AUDIT_HOME`, or ./workspace."""
+    return Path(os.environ.get(ENVIRONMENT, "workspace"))
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """The folders of one workspace; nothing is created until something is written."""
+
+    path: Path
+
+    @property
+    def datasets(self) -> Path:
+        """datasets/<name>/<version>/"""
+        return self.path / "datasets"
+
+    @property
+    def models(self) -> Path:
+        """models/<name>/<version>/"""
+        return self.path / "models"
+
+    @property
+    def runs(self) -> Path:
+        """runs/<run-id>/"""
+        return self.path / "runs"
+
+    @property
+    def generated(self) -> Path:
+        """generated/<hash>/: phantom data sets, the data roots of generated manifests."""
+        return self.path / "generated"
+
+    @property
+    def cache(self) -> Path:
+        """cache/: what `datasets fetch` downloaded, and resized pixels shared between trainings."""
+        return self.path / "cache"
+
+    def run(self, run_id: str) -> Path:
+        """The folder of an existing run, named by its id, a unique prefix of it, or `last`.
+
+        Raises:
+            InputError: no run or more than one fits.
+        """
+        runs = sorted(
+            (p for p in self.runs.glob("*") if (p / "run.json").exists()),
+            key=lambda p: (p / "run.json").stat().st_mtime,
+        )
+        fitting = runs[-1:] if run_id == "last" else [p for p in runs if p.name.startswith(run_id)]
+        if len(fitting) != 1:
+            known = ", ".join(p.name for p in runs[-5:]) or "none"
+            raise InputError(
+                f"{len(fitting)} runs in {self.runs} fit {run_id!r}; newest: {known}. Give one id, or `last`."
+            )
+        return fitting[0]

@@ -1,0 +1,247 @@
+"""Files that appear whole or not at all, and hashes that say what they were made from.
+
+Every artifact is written under a temporary name beside its final place, flushed to disk, then renamed.
+A reader therefore never sees half a file, and a killed run leaves only `*.partial` names behind.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.errors import IntegrityError, StorageError
+
+_SOURCE_ROOT = Path(__file__).resolve().parent.parent
+_KERNEL = ("errors", "types", "config", "artifacts", "randomness", "fills", "dataset", "inference")
+
+
+def sha256_file(path: Path) -> str:
+    """Hex sha256 of a file's bytes, read in 1 MiB pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def sha256_tree(folder: Path) -> str:
+    """Hex sha256 over relative names and bytes of all files below `folder`, in name order."""
+    digest = hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()}\0{sha256_file(path)}\n".encode())
+    return digest.hexdigest()
+
+
+def sha256_artifact(path: Path) -> str:
+    """Hex sha256 of a file, or of a folder as `sha256_tree` does."""
+    return sha256_tree(path) if path.is_dir() else sha256_file(path)
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no NaN, so that equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=str)
+
+
+def content_hash(value: Any, length: int = 16) -> str:
+    """First `length` hex digits of the sha256 of `canonical_json(value)`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:length]
+
+
+@cache
+def code_version(*parts: str) -> str:
+    """Hash of the source a result was computed by: the kernel and the given packages.
+
+    Args:
+        parts: dotted package or module names, e.g. ``"pipeline.flag"``, ``"models"``.
+    """
+    files = [_SOURCE_ROOT / "pipeline" / f"{name}.py" for name in _KERNEL]
+    for part in parts:
+        place = _SOURCE_ROOT.joinpath(*part.split("."))
+        files += sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.relative_to(_SOURCE_ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@contextmanager
+def storage_errors(target: Path) -> Iterator[None]:
+    """Turn a full disk, a read-only place or a missing permission into a `StorageError` that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            free = shutil.disk_usage(_existing_parent(target)).free / 1e9
+            raise StorageError(
+                f"The disk is full: could not write {target} ({free:.2f} GB free). "
+                "Free some space or give another place with --workspace; the run resumes where it stopped."
+            ) from error
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise StorageError(
+                f"{target} cannot be written ({os.strerror(error.errno)}). "
+                "Give a place you may write to with --workspace or CXR_AUDIT_HOME."
+            ) from error
+        raise
+
+
+def _existing_parent(path: Path) -> Path:
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+@contextmanager
+def atomic_file(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`; on success flush it and rename it to `target`.
+
+    Raises:
+        StorageError: the disk is full, read-only or not ours to write.
+    """
+    with storage_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            yield temporary
+            with temporary.open("rb") as stream:
+                os.fsync(stream.fileno())
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(target: Path, *, resume: bool = False) -> Iterator[Path]:
+    """Yield a working folder that becomes `target` when the block succeeds.
+
+    Args:
+        target: final folder; must not exist yet.
+        resume: keep what an interrupted attempt left in the working folder (`<target>.partial`) and
+            keep it again when this attempt fails. The caller must know which of its files are whole.
+
+    Raises:
+        StorageError: the disk is full, read-only or not ours to write.
+    """
+    working = target.with_name(target.name + ".partial")
+    with storage_errors(target):
+        if working.exists() and not resume:
+            shutil.rmtree(working)
+        working.mkdir(parents=True, exist_ok=True)
+        try:
+            yield working
+        except BaseException:
+            if not resume:
+                shutil.rmtree(working, ignore_errors=True)
+            raise
+        working.replace(target)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic_file(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write indented JSON with sorted keys atomically; NaN is refused (unknown is null)."""
+    text = json.dumps(value, sort_keys=True, indent=2, allow_nan=False, ensure_ascii=False, default=str)
+    write_text(target, text + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Parse a JSON artifact.
+
+    Raises:
+        IntegrityError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise IntegrityError(f"{path} cannot be read as JSON ({error}). Delete its folder and run again.") from error
+
+
+def write_parquet(target: Path, table: pd.DataFrame) -> None:
+    """Write a table as Parquet (zstd) atomically; equal tables give equal bytes."""
+    with atomic_file(target) as temporary:
+        table.to_parquet(temporary, engine="pyarrow", compression="zstd", index=False)
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """Read a Parquet artifact.
+
+    Raises:
+        IntegrityError: the file is missing, truncated or not Parquet.
+    """
+    try:
+        return pd.read_parquet(path, engine="pyarrow")
+    except (OSError, ValueError) as error:
+        raise IntegrityError(f"{path} cannot be read as Parquet ({error}). Delete its folder and run again.") from error
+
+
+class RunFolder:
+    """One run's artifacts and the ledger, `run.json`, that lists each with its sha256.
+
+    A stage asks `has(name)` before working and calls `record(name)` after. The ledger holds no times, so
+    an interrupted and resumed run ends with the same bytes as an undisturbed one.
+    """
+
+    def __init__(self, path: Path, request: Mapping[str, Any]) -> None:
+        """Open or start the run at `path` for `request` (what was asked: inputs, config, code version).
+
+        Raises:
+            IntegrityError: the folder belongs to another request.
+        """
+        self.path = path
+        self._ledger = path / "run.json"
+        with storage_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        if self._ledger.exists():
+            self._state: dict[str, Any] = read_json(self._ledger)
+            if canonical_json(self._state["request"]) != canonical_json(dict(request)):
+                raise IntegrityError(f"{self._ledger} belongs to another request. Move {path} away and run again.")
+        else:
+            self._state = {"request": dict(request), "artifacts": {}}
+            write_json(self._ledger, self._state)
+
+    @property
+    def run_id(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    def has(self, name: str, key: str = "") -> bool:
+        """Whether artifact `name` was recorded for `key` and still has the recorded hash.
+
+        Args:
+            name: path relative to the run folder.
+            key: hash of what it is made from; a recorded artifact with another key is stale.
+        """
+        entry = self._state["artifacts"].get(name)
+        if entry is None or entry["key"] != key:
+            return False
+        path = self.path / name
+        return path.exists() and sha256_artifact(path) == entry["sha256"]
+
+    def record(self, name: str, key: str = "") -> None:
+        """List artifact `name`, made from `key`, with its current hash."""
+        self._state["artifacts"][name] = {"key": key, "sha256": sha256_artifact(self.path / name)}
+        write_json(self._ledger, self._state)
+
+    def sha256(self, name: str) -> str:
+        """Recorded hash of artifact `name`.
+
+        Raises:
+            IntegrityError: `name` was never recorded.
+        """
+        entry = self._state["artifacts"].get(name)
+        if entry is None:
+            raise IntegrityError(f"{self._ledger} lists no {name}. Run the audit again.")
+        return str(entry["sha256"])

@@ -1,0 +1,71 @@
+"""Patient-level bootstrap: the weights, the area under the ROC curve under weights, and intervals.
+
+Images of one patient are not independent, so whole patients are drawn. A resample is a row of integer
+weights, how often each image was drawn; a metric under weights then serves all resamples at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def clusters(patient_ids: Iterable[Any], image_ids: Iterable[Any]) -> NDArray[np.int64]:
+    """Number of the patient of each image, (n,); an image of an unknown patient (null) is its own cluster.
+
+    Numbers follow the order of the ids, not of the images.
+    """
+    names = [
+        f"image {image}" if pd.isna(patient) else f"patient {patient}"
+        for patient, image in zip(patient_ids, image_ids, strict=True)
+    ]
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+
+def resample_weights(cluster: NDArray[np.int64], resamples: int, generator: np.random.Generator) -> Floats:
+    """How often each image stands in each bootstrap sample of clusters, (resamples, n)."""
+    count = int(cluster.max()) + 1
+    drawn = generator.multinomial(count, np.full(count, 1 / count), size=resamples)
+    return drawn[:, cluster].astype(np.float64)
+
+
+def weighted_auroc(scores: Floats, positive: NDArray[np.bool_], weights: Floats) -> Floats:
+    """Area under the ROC curve for every row of weights: P(score of a positive > of a negative), ties count half.
+
+    Args:
+        scores: (n,), larger = more positive.
+        positive: (n,).
+        weights: (resamples, n), non-negative.
+
+    Returns:
+        (resamples,), NaN where a row holds only one class.
+    """
+    order = np.argsort(scores, kind="stable")
+    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
+    ordered, is_positive = weights[:, order], positive[order]
+    wins = np.add.reduceat(np.where(is_positive, ordered, 0.0), starts, axis=1)
+    losses = np.add.reduceat(np.where(is_positive, 0.0, ordered), starts, axis=1)
+    below = np.cumsum(losses, axis=1) - losses / 2
+    pairs = wins.sum(axis=1) * losses.sum(axis=1)
+    return divide((wins * below).sum(axis=1), pairs)
+
+
+def divide(numerator: Floats, denominator: Floats) -> Floats:
+    """Element-wise quotient, NaN where the denominator is 0."""
+    quotient: Floats = np.full(numerator.shape, np.nan)
+    return np.divide(numerator, denominator, out=quotient, where=denominator != 0)
+
+
+def percentile_interval(values: Floats, confidence: float) -> tuple[float | None, float | None]:
+    """Lower and upper percentile of the defined values; (None, None) when none is defined."""
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return None, None
+    low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
