@@ -54,17 +54,19 @@ class ModelSpec:
             options=tuple((str(key), option) for key, option in value.get("options", ())),
         )
 
+    def resize(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W) of any size -> (B, C, *input_size), antialiased bilinear; unchanged at that size."""
+        if images.shape[-2:] == torch.Size(self.input_size):
+            return images
+        return functional.interpolate(images, self.input_size, mode="bilinear", antialias=True, align_corners=False)
+
     def preprocess(self, images: Tensor) -> Tensor:
         """Images float32 (B, 1, H, W) in [0, 1] of any size -> network input (B, channels, *input_size).
 
         Resized with antialiased bilinear interpolation, mapped to `value_range`, normalised.
         """
-        if images.shape[-2:] != torch.Size(self.input_size):
-            images = functional.interpolate(
-                images, self.input_size, mode="bilinear", antialias=True, align_corners=False
-            )
         low, high = self.value_range
-        scaled = (images * (high - low) + low - self.mean) / self.std
+        scaled = (self.resize(images) * (high - low) + low - self.mean) / self.std
         return scaled.expand(-1, self.channels, -1, -1).contiguous() if self.channels > 1 else scaled
 
     def probabilities(self, model: nn.Module, images: Tensor) -> Tensor:

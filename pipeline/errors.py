@@ -7,6 +7,7 @@
     │   └── ModelError        a checkpoint, bundle or classifier that cannot be what it claims
     ├── EmptyResultError      a stage was left with nothing to work on
     ├── IntegrityError        a file on disk is not what its hash says
+    ├── FetchError            a source could not be downloaded: network, server or git
     └── StorageError          the workspace cannot be written: full, read-only, no permission
 
 Messages say what was found, what is allowed and what to do.
@@ -75,6 +76,10 @@ class EmptyResultError(CxrAuditError):
 
 class IntegrityError(CxrAuditError):
     """A file on disk does not match the hash recorded for it."""
+
+
+class FetchError(CxrAuditError):
+    """A source could not be downloaded; what has arrived is kept and the next attempt resumes."""
 
 
 class StorageError(CxrAuditError):

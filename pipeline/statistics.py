@@ -7,13 +7,15 @@ weights, how often each image was drawn; a metric under weights then serves all 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+
+_SIDES: tuple[Literal["left", "right"], ...] = ("left", "right")
 
 
 def clusters(patient_ids: Iterable[Any], image_ids: Iterable[Any]) -> NDArray[np.int64]:
@@ -46,14 +48,14 @@ def weighted_auroc(scores: Floats, positive: NDArray[np.bool_], weights: Floats)
     Returns:
         (resamples,), NaN where a row holds only one class.
     """
-    order = np.argsort(scores, kind="stable")
-    starts = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
-    ordered, is_positive = weights[:, order], positive[order]
-    wins = np.add.reduceat(np.where(is_positive, ordered, 0.0), starts, axis=1)
-    losses = np.add.reduceat(np.where(is_positive, 0.0, ordered), starts, axis=1)
-    below = np.cumsum(losses, axis=1) - losses / 2
-    pairs = wins.sum(axis=1) * losses.sum(axis=1)
-    return divide((wins * below).sum(axis=1), pairs)
+    negatives = np.flatnonzero(~positive)
+    negatives = negatives[np.argsort(scores[negatives], kind="stable")]
+    below = np.cumsum(np.pad(weights[:, negatives], ((0, 0), (1, 0))), axis=1)
+    wins = np.zeros(len(weights))
+    for side in _SIDES:  # strictly below, and below or equal: their mean counts ties half
+        rank = np.searchsorted(scores[negatives], scores[positive], side=side)
+        wins += np.einsum("rp,rp->r", weights[:, positive], below[:, rank]) / 2
+    return divide(wins, weights[:, positive].sum(axis=1) * below[:, -1])
 
 
 def divide(numerator: Floats, denominator: Floats) -> Floats:

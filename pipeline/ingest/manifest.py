@@ -85,7 +85,9 @@ def _parse(raw: bytes, where: str) -> Manifest:
     try:
         manifest = Manifest.from_bytes(raw, document.value)
     except ValidationError as error:
-        mistakes += [_mistake(document, details) for details in error.errors(include_url=False)]
+        mistakes += [
+            _mistake(document, details) for details in error.errors(include_url=False) if not _is_echo(details)
+        ]
     if mistakes:
         raise _manifest_error(where, mistakes)
     return manifest
@@ -116,8 +118,15 @@ def _manifest_error(where: str, mistakes: list[_Mistake]) -> ManifestError:
     return ManifestError("\n".join([*lines, "Every field is described in data_manifests/README.md."]))
 
 
+def _is_echo(details: Any) -> bool:
+    """Pydantic calls a list too short when its items are wrong, besides reporting the items."""
+    return bool(details["type"] == "too_short" and len(details["input"]) > details["ctx"]["actual_length"])
+
+
 def _mistake(document: YamlDocument, details: Any) -> _Mistake:
     path, owner = _resolve(details["loc"])
+    if details["type"] == "union_tag_invalid":
+        path = (*path, details["ctx"]["discriminator"].strip("'"))
     return _Mistake(document.place(path), path, _message(details, path, owner))
 
 

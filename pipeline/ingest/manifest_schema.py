@@ -18,7 +18,7 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 
 from pipeline.config import audit_config
 from pipeline.errors import did_you_mean
-from pipeline.ingest.source_schema import Location, Name, Problem, Source, Strict, schema_errors
+from pipeline.ingest.source_schema import KeyProblem, Location, Name, Source, Strict, schema_errors
 from pipeline.ingest.vocabulary import View
 
 
@@ -73,7 +73,7 @@ class Manifest(Strict):
     patient_namespaces: dict[str, str] = Field({}, description="source -> namespace of its patient ids")
     sources: tuple[Source, ...] = Field(min_length=1)
     generate: GenerateSpec | None = None
-    audit: dict[str, Any] = {}
+    audit: dict[str, Any] = Field(default_factory=dict)
 
     _raw: bytes = PrivateAttr(b"")
 
@@ -114,7 +114,7 @@ class Manifest(Strict):
             raise schema_errors(type(self), problems)
         return self
 
-    def _unknown_classes(self) -> list[Problem]:
+    def _unknown_classes(self) -> list[KeyProblem]:
         named: list[tuple[Location, str]] = [(("positive",), self.positive)]
         named += [(("labels", "map", raw), label) for raw, label in self.labels.map.items()]
         rules = self.labels.contains.rules if self.labels.contains else ()
@@ -125,7 +125,7 @@ class Manifest(Strict):
             if label not in self.classes
         ]
 
-    def _repeated_names(self) -> list[Problem]:
+    def _repeated_names(self) -> list[KeyProblem]:
         sources = Counter(source.name for source in self.sources)
         lists = {"classes": Counter(self.classes), "sources": sources}
         return [

@@ -1,12 +1,4 @@
-"""What a manifest may say, as types. `data_manifests/README.md` is the same schema in prose.
-
-Manifest
-├── labels: LabelRules ── contains: ContainsRules ── rules: ContainsRule, ...
-├── sources: FolderSource | TableSource | DicomSource | GeneratedSource, ...
-│   └── origin: GitOrigin | FilesOrigin ── files: PinnedFile, ...
-├── generate: GenerateSpec
-└── audit: overrides of `pipeline.config.AuditConfig`
-"""
+"""What a manifest may say about one source of images: where it comes from and how it lies on disk."""
 
 from __future__ import annotations
 
@@ -43,7 +35,12 @@ def _file_pattern(value: str) -> str:
     return value
 
 
-def _download_url(value: str) -> str:
+def download_url(value: str) -> str:
+    """`value`, if it is an address that may be downloaded from.
+
+    Raises:
+        ValueError: it is neither https nor on this machine.
+    """
     parts = urlsplit(value)
     if not (parts.scheme == "https" and parts.hostname) and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise ValueError(f"{value!r} must be https:// (or http:// on this machine)")
@@ -53,12 +50,12 @@ def _download_url(value: str) -> str:
 def _git_url(value: str) -> str:
     if value.startswith(("/", "file:///")):
         return value
-    return _download_url(value)
+    return download_url(value)
 
 
 RelativePath = Annotated[str, Field(min_length=1), AfterValidator(_relative)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-DownloadUrl = Annotated[str, AfterValidator(_download_url)]
+DownloadUrl = Annotated[str, AfterValidator(download_url)]
 
 
 class Strict(BaseModel):
@@ -68,10 +65,10 @@ class Strict(BaseModel):
 
 
 Location = tuple[str | int, ...]
-Problem = tuple[Location, str]
+KeyProblem = tuple[Location, str]
 
 
-def schema_errors(model: type[BaseModel], problems: list[Problem]) -> ValidationError:
+def schema_errors(model: type[BaseModel], problems: list[KeyProblem]) -> ValidationError:
     """Several problems at their own keys, as pydantic reports those it finds itself."""
     details: list[InitErrorDetails] = [
         {"type": PydanticCustomError("manifest", "{message}", {"message": message}), "loc": location, "input": None}
@@ -118,6 +115,13 @@ class _Source(Strict):
     def folder(self) -> str:
         """Folder of this source below the data root: `root`, else where `fetch` puts it, else the data root."""
         return self.root or (self.name if self.origin else ".")
+
+    @model_validator(mode="after")
+    def _root_is_where_fetch_puts_it(self) -> Self:
+        if self.origin and self.root and PurePosixPath(self.root).parts[:1] != (self.name,):
+            message = f"fetch puts this source into {self.name}/, so its root lies there; found {self.root!r}"
+            raise schema_errors(type(self), [(("root",), message)])
+        return self
 
 
 class _TableFile(Strict):

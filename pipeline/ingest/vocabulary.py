@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
+from pipeline.types import Split
+
 View = Literal["PA", "AP", "AP Supine", "L"]
 
 _VIEWS: dict[str, View] = {
@@ -26,7 +28,7 @@ _VIEWS: dict[str, View] = {
     "lateral": "L",
 }
 _SEXES = {"m": "M", "male": "M", "f": "F", "female": "F", "o": "O", "other": "O"}
-_SPLITS = {
+_SPLITS: dict[str, Split] = {
     "train": "train",
     "training": "train",
     "val": "val",
@@ -69,6 +71,6 @@ def age(text: str | None) -> float | None:
     return years if years <= OLDEST else None
 
 
-def split(text: str) -> str | None:
+def split(text: str) -> Split | None:
     """train, val, test or other_source."""
     return _SPLITS.get(text.strip().casefold())

@@ -1,1 +1,8 @@
-"""."""
+"""The comparison of before, after and control, in numbers, in words and as one self-contained page."""
+
+from pipeline.report.compare import compare, evaluate
+from pipeline.report.content import Example, ReportInput, make_example
+from pipeline.report.page import render_report
+from pipeline.report.verdict import verdict
+
+__all__ = ["Example", "ReportInput", "compare", "evaluate", "make_example", "render_report", "verdict"]

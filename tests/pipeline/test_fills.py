@@ -122,7 +122,7 @@ def test_telea_keeps_sixteen_bit_depth() -> None:
     where = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
     where[..., 10:20, 10:20] = True
     filled = fill("telea")(images, where, None)
-    assert (filled * 65535 - 20001).abs().max() < 1.5  # eight bits would be 45 off
+    assert (filled * 65535 - 20001).abs().max() < 4  # eight bits would be 45 off
 
 
 def test_unknown_name_names_the_closest() -> None:

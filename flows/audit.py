@@ -1,0 +1,111 @@
+"""The `audit` flow: ingest -> train or load -> predict -> detect -> explain -> flag -> report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.request import AuditRequest
+from flows.results import RunResult
+from flows.steps import Steps
+from flows.tasks import data, evidence, model
+from flows.tasks.report import publish, write_report
+from flows.workspace import Workspace
+from pipeline.artifacts import RunFolder, code_version, content_hash
+from pipeline.config import AuditConfig
+from pipeline.errors import InputError
+
+
+@dataclass(frozen=True)
+class Audited:
+    """What a run is about; read back from its ledger by `of`."""
+
+    run: Path
+    dataset: Path
+    bundle: Path
+    config: AuditConfig
+    workers: int
+
+    @classmethod
+    def of(cls, run: Path, request: dict[str, Any], workers: int = 2) -> Audited:
+        """From a run folder and the request in its ledger."""
+        workspace = Workspace(run.parent.parent)
+        bundle = Path(request["bundle"])
+        return cls(
+            run,
+            workspace.datasets / request["dataset"],
+            bundle if bundle.is_absolute() else workspace.models / bundle,
+            AuditConfig.model_validate(request["config"]),
+            workers,
+        )
+
+
+@flow(name="audit", description="Find the shortcuts of one classifier on one data set; ends awaiting review.")
+def audit(request: AuditRequest) -> RunResult:
+    """Audit a manifest's data and a classifier up to its findings.
+
+    Raises:
+        CxrAuditError: what the user gave cannot be used; the message says what to do.
+    """
+    steps = Steps()
+    audited = find_shortcuts(request, steps)
+    write_report(audited.run, audited.dataset, audited.bundle, audited.config, "awaiting review")
+    return publish(audited.run, "awaiting review", steps.worked)
+
+
+def find_shortcuts(request: AuditRequest, steps: Steps) -> Audited:
+    """The stages of `audit` without its report; `run` shares them."""
+    audited = _open(request, steps)
+    run, dataset, bundle, config = audited.run, audited.dataset, audited.bundle, audited.config
+    folder = steps.folder(run)
+    device = request.device
+    base = content_hash([dataset.name, str(bundle.name)])
+
+    key = content_hash([base, code_version("models")])
+    steps.once(
+        folder, "predictions.parquet", key, lambda: model.predict(dataset, bundle, device, run / "predictions.parquet")
+    )
+
+    flag_code = code_version("pipeline.flag")
+    key = content_hash([dataset.name, flag_code])
+    steps.once(folder, "regions.parquet", key, lambda: evidence.detect(dataset, run, audited.workers))
+
+    key = content_hash([base, config.explain.model_dump(), config.seed, code_version("pipeline.explain", "models")])
+    steps.once(folder, "saliency", key, lambda: evidence.explain(dataset, bundle, config, device, run))
+
+    inputs = [folder.sha256(name) for name in ("regions.parquet", "saliency", "predictions.parquet")]
+    key = content_hash([base, config.flag.model_dump(), config.seed, flag_code, inputs])
+    steps.once(folder, "evidence.parquet", key, lambda: evidence.weigh(dataset, run))
+    steps.once(folder, "effects.parquet", key, lambda: evidence.intervene(dataset, bundle, config, device, run))
+    steps.once(folder, "findings.json", key, lambda: evidence.conclude(dataset, config, run))
+    return audited
+
+
+def _open(request: AuditRequest, steps: Steps) -> Audited:
+    workspace, config = Workspace(request.workspace), data.config_of(request)
+    root = request.data_root or steps.made(data.generated_root(request), lambda: data.generate(request))
+    if not root.is_dir():
+        raise InputError(
+            f"--data-root {root}: no such folder. Give the folder that the manifest's paths are relative to."
+        )
+    dataset = steps.told(data.ingest(request, root, config))
+    if request.model is None:
+        bundle = model.bundle_path(workspace, dataset, config.train, config.seed)
+        steps.made(bundle, lambda: model.train(workspace, dataset, config.train, config.seed, request.device, "train"))
+        named = bundle.relative_to(workspace.models).as_posix()
+        weights = bundle.name
+    else:
+        bundle, named = request.model, str(request.model)
+        weights = model.load(bundle, dataset)
+    asked = {
+        "dataset": dataset.relative_to(workspace.datasets).as_posix(),
+        "bundle": named,
+        "weights": weights,
+        "config": config.model_dump(mode="json"),
+    }
+    run = workspace.runs / content_hash(asked)
+    steps.open(RunFolder(run, asked))
+    return Audited.of(run, asked, request.workers)

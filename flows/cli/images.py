@@ -1,0 +1,118 @@
+"""`detect` and `explain`: one image or a folder, straight through the pipeline, without Prefect."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.cli.options import Device, DeviceName, Json, Seed
+from flows.console import stderr
+from pipeline.errors import EmptyResultError, ImageReadError, InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from pipeline.types import Region
+
+ImageArgument = Annotated[
+    Path, typer.Argument(help="A DICOM, PNG, JPEG, WebP or TIFF file, or a folder of them.", exists=True)
+]
+
+
+class MethodName(StrEnum):
+    """Explainers of the command line; the library has the same names."""
+
+    igos = "igos"
+    igos_plus = "igos+"
+    igos_plus_plus = "igos++"
+    grad_cam = "grad-cam"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this file's commands to the application."""
+    app.command()(detect)
+    app.command()(explain)
+
+
+def detect(image: ImageArgument, as_json: Json = False) -> int:
+    """Printed characters and markers, in the pixels of the file."""
+    from pipeline.flag import detect as find
+    from pipeline.ingest import read_image
+
+    files = sorted(p for p in image.rglob("*") if p.is_file()) if image.is_dir() else [image]
+    if not files:
+        raise EmptyResultError(f"{image} holds no file. Give an image or a folder of images.")
+    results: list[dict[str, Any]] = []
+    for file in files:
+        try:
+            read = read_image(file)
+        except ImageReadError as error:
+            results.append({"path": str(file), "problem": error.reason.value, "detail": str(error)})
+            continue
+        regions = find(read.pixels, image_id=read.image_id)
+        results.append({"path": str(file), "regions": [_record(region) for region in regions]})
+    typer.echo(json.dumps(results, indent=2) if as_json else _as_text(results))
+    return 1 if all("problem" in result for result in results) else 0
+
+
+def _record(region: Region) -> dict[str, Any]:
+    return {
+        "kind": region.kind,
+        "text": region.text,
+        "box": [round(value, 1) for value in region.box.as_tuple()],
+        "confidence": round(region.confidence, 3),
+        "detector": region.detector,
+    }
+
+
+def _as_text(results: list[dict[str, Any]]) -> str:
+    lines = []
+    for result in results:
+        if "problem" in result:
+            lines.append(f"{result['path']}: {result['problem']}: {result['detail']}")
+            continue
+        lines.append(f"{result['path']}: {len(result['regions'])} regions")
+        for region in result["regions"]:
+            box = " ".join(f"{value:.0f}" for value in region["box"])
+            lines.append(
+                f"  {region['kind']:<9} {region['text'] or '-':<12} x0 y0 x1 y1 = {box}  {region['confidence']:.2f}"
+            )
+    return "\n".join(lines)
+
+
+def explain(
+    image: ImageArgument,
+    model: Annotated[Path, typer.Option("--model", help="Bundle of the classifier.", exists=True, file_okay=False)],
+    method: Annotated[MethodName, typer.Option("--method", help="Explainer.")] = MethodName.igos_plus_plus,
+    target: Annotated[
+        str | None, typer.Option("--class", help="Class to explain; the predicted one by default.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Picture to write (PNG).")] = Path("explanation.png"),
+    seed: Seed = 0,
+    device: Device = DeviceName.auto,
+) -> None:
+    """Explain a classifier's answer for one image: picture with the saliency over it."""
+    from flows.request import resolve_device
+    from pipeline.dataset import to_unit
+    from pipeline.explain import create
+    from pipeline.ingest import read_image
+    from pipeline.report import write_overlay
+    from pipeline.train import load_classifier
+
+    network, spec = load_classifier(model)
+    network = network.to(resolve_device(device.value))
+    read = read_image(image)
+    pixels = to_unit(read.pixels[None])
+    probabilities = spec.probabilities(network, pixels.to(resolve_device(device.value)))[0]
+    if target is not None and target not in spec.classes:
+        raise InputError(f"{model} has no class {target!r}. {did_you_mean(target, spec.classes)}")
+    index = spec.classes.index(target) if target else int(probabilities.argmax())
+    explainer = create(method.value, network, spec, seed=seed)
+    inputs = spec.preprocess(pixels).to(resolve_device(device.value))
+    saliency = explainer.attribute(inputs, index, image_ids=[read.image_id])
+    write_overlay(out, pixels[0, 0].numpy(), saliency[0, 0].cpu().numpy())
+    typer.echo(f"{spec.classes[index]}: probability {float(probabilities[index]):.3f}")
+    typer.echo(f"picture {out}")
+    stderr.print(f"{explainer.evaluations}")

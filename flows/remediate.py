@@ -1,0 +1,94 @@
+"""The `remediate` flow: decisions -> plan -> cleanse -> retrain -> compare -> report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+
+from flows.audit import Audited
+from flows.request import Policy
+from flows.results import RunResult
+from flows.steps import Steps
+from flows.tasks import model, repair
+from flows.tasks.report import publish, write_report
+from flows.workspace import Workspace
+from pipeline.artifacts import RunFolder, code_version, content_hash, read_json
+from pipeline.review import decisions_of
+
+
+@flow(name="remediate", description="Remove accepted shortcuts from the data, retrain, and compare honestly.")
+def remediate(run: Path, accept: Policy = "none", device: str = "auto") -> RunResult:
+    """Repair a run's data set as its decisions say, and report what that changed.
+
+    Args:
+        run: folder of an audited run.
+        accept: "confirmed" also accepts confirmed findings that nobody decided about.
+        device: auto, cpu or cuda.
+    """
+    asked = read_json(run / "run.json")["request"]
+    steps = Steps()
+    steps.open(RunFolder(run, asked))
+    return repaired(Audited.of(run, asked), accept, device, steps)
+
+
+def repaired(audited: Audited, accept: Policy, device: str, steps: Steps) -> RunResult:
+    """The stages of `remediate`; `run` shares them."""
+    accepted = accepted_findings(audited.run, accept)
+    state: Any = "complete" if accepted else "nothing to repair"
+    if accepted:
+        _repair(audited, accepted, device, steps)
+    write_report(audited.run, audited.dataset, audited.bundle, audited.config, state)
+    return publish(audited.run, state, steps.worked)
+
+
+def accepted_findings(run: Path, accept: Policy) -> dict[str, str]:
+    """Ids of the findings to repair, with who accepted them.
+
+    A person's decision always wins: what is rejected or kept is not repaired, whatever the policy.
+    """
+    decided = decisions_of(run)
+    accepted = {name: f"reviewer {entry.reviewer}" for name, entry in decided.items() if entry.decision == "accepted"}
+    if accept == "confirmed":
+        for finding in read_json(run / "findings.json")["findings"]:
+            if finding["status"] == "confirmed" and finding["id"] not in decided:
+                accepted[finding["id"]] = "policy: confirmed"
+    return dict(sorted(accepted.items()))
+
+
+def _repair(audited: Audited, accepted: dict[str, str], device: str, steps: Steps) -> None:
+    run, dataset, config = audited.run, audited.dataset, audited.config
+    folder, workspace = steps.folder(run), Workspace(run.parent.parent)
+    seeds = [config.seed + number for number in range(config.compare.seeds)]
+
+    code = code_version("pipeline.cleanse")
+    key = content_hash([accepted, folder.sha256("findings.json"), folder.sha256("regions.parquet"), code])
+    steps.once(folder, "plan.yaml", key, lambda: repair.plan(run, dataset, config, accepted))
+
+    versions = steps.told(repair.cleanse(run, dataset, config.seed))
+    key = content_hash([folder.sha256("plan.yaml"), versions["cleansed"].name, code])
+    steps.once(folder, "probe.json", key, lambda: repair.probe(run, dataset, versions["cleansed"], config.seed))
+
+    trained_on = {"before": dataset, "after": versions["cleansed"], "control": versions["control"]}
+    bundles = {
+        arm: [_trained(workspace, data, audited, seed, device, f"train {arm} {seed}", steps) for seed in seeds]
+        for arm, data in trained_on.items()
+    }
+    names = [[bundle.name for bundle in bundles[arm]] for arm in repair.ARMS]
+    key = content_hash([names, sorted(p.name for p in versions.values()), code_version("pipeline.report", "models")])
+    steps.once(
+        folder, "evaluations.parquet", key, lambda: repair.evaluate(run, dataset, versions, bundles, seeds, device)
+    )
+    key = content_hash(
+        [folder.sha256("evaluations.parquet"), config.compare.model_dump(), code_version("pipeline.report")]
+    )
+    steps.once(folder, "comparison.json", key, lambda: repair.compare(run, dataset, config))
+
+
+def _trained(
+    workspace: Workspace, dataset: Path, audited: Audited, seed: int, device: str, label: str, steps: Steps
+) -> Path:
+    config = audited.config.train
+    target = model.bundle_path(workspace, dataset, config, seed)
+    return steps.made(target, lambda: model.train(workspace, dataset, config, seed, device, label))

@@ -1,0 +1,77 @@
+"""From a manifest to a dataset version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flows.console import progress
+from flows.request import AuditRequest
+from flows.tasks.policy import stage
+from flows.workspace import Workspace
+from pipeline.config import AuditConfig, audit_config
+from pipeline.errors import InputError
+
+
+def config_of(request: AuditRequest) -> AuditConfig:
+    """Settings of a request: preset, then the manifest's `audit:`, then the request's own overrides."""
+    from pipeline.ingest import find_manifest
+
+    return audit_config(
+        request.preset, find_manifest(request.manifest).audit, {"seed": request.seed}, request.overrides
+    )
+
+
+def generated_root(request: AuditRequest) -> Path:
+    """Data root of a manifest that generates its images.
+
+    Raises:
+        InputError: the manifest generates nothing, so --data-root is needed.
+    """
+    from pipeline.artifacts import code_version, content_hash
+    from pipeline.ingest import find_manifest
+
+    spec = find_manifest(request.manifest).generate
+    if spec is None:
+        raise InputError(
+            f"{request.manifest} reads images from a folder: give it with --data-root "
+            "(`cxr-audit datasets fetch` prints one for manifests that pin their origin)."
+        )
+    key = content_hash([spec.model_dump(), code_version("pipeline.ingest.synthetic")])
+    return Workspace(request.workspace).generated / key
+
+
+@stage("generate phantoms")
+def generate(request: AuditRequest) -> Path:
+    """Make the phantoms that a manifest with `generate:` asks for; returns their data root."""
+    from pipeline.ingest import find_manifest
+    from pipeline.ingest.synthetic import PhantomSpec
+    from pipeline.ingest.synthetic import generate as make
+
+    folder = generated_root(request)
+    spec = find_manifest(request.manifest).generate
+    return make(PhantomSpec(**spec.model_dump() if spec else {}), folder, workers=request.workers, progress=progress())
+
+
+@stage("ingest")
+def ingest(request: AuditRequest, data_root: Path, config: AuditConfig) -> tuple[Path, bool]:
+    """Read the manifest's images under `data_root` into a dataset version.
+
+    Returns its folder, and whether it had to be made.
+    """
+    from pipeline.ingest import find_manifest, read_rows
+    from pipeline.ingest import ingest as read
+
+    manifest = find_manifest(request.manifest)
+    root = Workspace(request.workspace).datasets
+    there = set(root.glob("*/*"))
+    dataset = read(
+        manifest,
+        read_rows(manifest, data_root),
+        data_root,
+        root,
+        config.ingest,
+        request.seed,
+        workers=request.workers,
+        progress=progress(),
+    )
+    return dataset.path, dataset.path not in there

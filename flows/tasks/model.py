@@ -1,0 +1,80 @@
+"""Classifiers: train or load one, and ask it about images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from flows.console import progress
+from flows.request import resolve_device
+from flows.tasks.policy import stage
+from flows.workspace import Workspace
+from pipeline.artifacts import code_version, content_hash, sha256_tree, write_parquet
+from pipeline.config import TrainConfig
+from pipeline.dataset import DatasetVersion
+from pipeline.errors import ModelError
+
+
+def bundle_path(workspace: Workspace, dataset: Path, config: TrainConfig, seed: int) -> Path:
+    """Where the classifier trained on this dataset version, with these settings and this seed, belongs."""
+    key = [dataset.name, config.model_dump(), seed, code_version("pipeline.train", "models")]
+    return workspace.models / f"{dataset.parent.name}-{config.network}" / content_hash(key)
+
+
+@stage("train", tags=("gpu",))
+def train(workspace: Workspace, dataset: Path, config: TrainConfig, seed: int, device: str, label: str) -> Path:
+    """Train a classifier, or resume it; returns its bundle."""
+    from pipeline.train import fit
+
+    def report(stage: str, done: int, total: int) -> None:
+        progress()(label, done, total)
+
+    target = bundle_path(workspace, dataset, config, seed)
+    return fit(
+        DatasetVersion(dataset),
+        config,
+        seed,
+        target,
+        device=resolve_device(device),
+        progress=report,
+        cache=workspace.cache / "resized",
+    )
+
+
+@stage("load model")
+def load(bundle: Path, dataset: Path) -> str:
+    """Check that a user's bundle answers as it claims on images of the data set; returns the hash of its files."""
+    from models import check_classifier
+    from pipeline.train import load_classifier
+
+    model, spec = load_classifier(bundle)
+    data = DatasetVersion(dataset)
+    if set(spec.classes) != set(data.meta.classes):
+        raise ModelError(
+            f"{bundle} knows the classes {', '.join(spec.classes)}; the data set has {', '.join(data.meta.classes)}. "
+            "Map the manifest's labels to the model's classes."
+        )
+    check_classifier(model, spec, data.tensor(data.rows("test")[:16]))
+    return sha256_tree(bundle)
+
+
+@stage("predict", tags=("gpu",))
+def predict(dataset: Path, bundle: Path, device: str, out: Path) -> None:
+    """Write the class probabilities of every image to `out` (image_id, split, label, p_<class>)."""
+    from pipeline.inference import predict as ask
+    from pipeline.train import load_classifier
+
+    model, spec = load_classifier(bundle)
+    data = DatasetVersion(dataset)
+    rows = data.rows("train", "val", "test", "other_source")
+    probabilities = ask(model.to(resolve_device(device)), spec, data, rows, progress=progress())
+    table = data.images.iloc[rows][["image_id", "split", "label"]].reset_index(drop=True)
+    for column, name in enumerate(spec.classes):
+        table[f"p_{name}"] = probabilities[:, column]
+    write_parquet(out, table)
+
+
+def probabilities_of(table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
+    """The p_<class> columns of a predictions table, in class order."""
+    return table[[f"p_{name}" for name in classes]]

@@ -1,0 +1,101 @@
+"""From accepted findings to clean data, retrained classifiers and their comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from flows.console import progress
+from flows.request import resolve_device
+from flows.tasks.policy import stage
+from pipeline.artifacts import read_json, read_parquet, write_json, write_parquet
+from pipeline.config import AuditConfig
+from pipeline.dataset import DatasetVersion
+
+ARMS = ("before", "after", "control")
+"""Trained on the raw data, on the cleansed data, and on data where equally large random regions were filled."""
+
+
+@stage("plan")
+def plan(run: Path, dataset: Path, config: AuditConfig, accepted: dict[str, str]) -> None:
+    """Write plan.yaml for the accepted findings (id -> who accepted)."""
+    from pipeline.cleanse import make_plan
+
+    findings = read_json(run / "findings.json")["findings"]
+    regions = read_parquet(run / "regions.parquet")
+    make_plan(findings, regions, DatasetVersion(dataset), config.cleanse, accepted).write(run / "plan.yaml")
+
+
+@stage("cleanse")
+def cleanse(run: Path, dataset: Path, seed: int) -> tuple[dict[str, Path], int]:
+    """Make the versions a comparison needs: cleansed, random-region control, marker-swapped test images.
+
+    Returns their folders, and how many of them had to be made.
+    """
+    from pipeline.cleanse import Plan, apply_plan, marker_swapped, random_control
+
+    data, root = DatasetVersion(dataset), dataset.parent.parent
+    there = set(dataset.parent.iterdir())
+    chosen, regions = Plan.read(run / "plan.yaml"), read_parquet(run / "regions.parquet")
+    versions: dict[str, Path] = {}
+    makers = {"cleansed": apply_plan, "control": random_control, "marker_swapped": marker_swapped}
+    for name, make in makers.items():
+        versions[name] = make(data, chosen, regions, root, seed=seed).path
+        progress()("cleanse", len(versions), len(makers))
+    return versions, len(set(versions.values()) - there)
+
+
+@stage("probe cleansing")
+def probe(run: Path, dataset: Path, cleansed: Path, seed: int) -> None:
+    """Write probe.json: can a classifier tell cleansed places from untouched ones?"""
+    from pipeline.cleanse import Plan, cleansing_probe
+
+    result = cleansing_probe(
+        DatasetVersion(dataset),
+        DatasetVersion(cleansed),
+        Plan.read(run / "plan.yaml"),
+        read_parquet(run / "regions.parquet"),
+        seed=seed,
+    )
+    write_json(run / "probe.json", result)
+
+
+@stage("evaluate", tags=("gpu",))
+def evaluate(
+    run: Path, dataset: Path, versions: dict[str, Path], bundles: dict[str, list[Path]], seeds: list[int], device: str
+) -> None:
+    """Write evaluations.parquet: every arm and seed on every test condition."""
+    from pipeline.report import evaluate as ask
+    from pipeline.train import load_classifier
+
+    raw, cleansed, swapped = (DatasetVersion(p) for p in (dataset, versions["cleansed"], versions["marker_swapped"]))
+    conditions: dict[str, tuple[DatasetVersion, Any]] = {
+        "raw": (raw, raw.rows("test")),
+        "cleansed": (cleansed, cleansed.rows("test")),
+        "marker_swapped": (swapped, np.arange(len(swapped))),
+        "other_source": (raw, raw.rows("other_source")),
+    }
+    tables = []
+    total = len(ARMS) * len(seeds)
+    for arm in ARMS:
+        for number, (seed, bundle) in enumerate(zip(seeds, bundles[arm], strict=True)):
+            model, spec = load_classifier(bundle)
+            model = model.to(resolve_device(device))
+            for condition, (data, rows) in conditions.items():
+                if len(rows):
+                    tables.append(ask(model, spec, data, rows).assign(arm=arm, seed=seed, condition=condition))
+            progress()("evaluate", ARMS.index(arm) * len(seeds) + number + 1, total)
+    write_parquet(run / "evaluations.parquet", pd.concat(tables, ignore_index=True))
+
+
+@stage("compare")
+def compare(run: Path, dataset: Path, config: AuditConfig) -> None:
+    """Write comparison.json from evaluations.parquet."""
+    from pipeline.report import compare as weigh
+
+    meta = DatasetVersion(dataset).meta
+    evaluations = read_parquet(run / "evaluations.parquet")
+    write_json(run / "comparison.json", weigh(evaluations, meta.positive, meta.classes, config.compare, config.seed))

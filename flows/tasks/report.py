@@ -1,0 +1,145 @@
+"""The report of a run, and what Prefect shows of it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from numpy.typing import NDArray
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+
+from flows.results import RunResult, RunState
+from flows.tasks.policy import stage
+from pipeline.artifacts import read_json, read_parquet, write_text
+from pipeline.config import AuditConfig
+from pipeline.dataset import DatasetVersion
+
+EXAMPLES = 3
+"""Images shown with a finding."""
+_PACKAGES = ("torch", "monai", "pydicom", "scikit-learn", "prefect", "pandas", "numpy", "zarr")
+
+
+@stage("report")
+def write_report(run: Path, dataset: Path, bundle: Path, config: AuditConfig, state: RunState) -> None:
+    """Write report.html from the artifacts of a run."""
+    from pipeline.report import ReportInput, render_report
+
+    data = DatasetVersion(dataset)
+    findings = read_json(run / "findings.json")["findings"]
+    content = ReportInput(
+        run_id=run.name,
+        dataset=data.meta,
+        images=data.images,
+        findings=findings,
+        problems=read_parquet(dataset / "problems.parquet"),
+        checks=_checks(dataset, run),
+        model=_model(bundle),
+        explanations=_explanations(run, config),
+        examples=_examples(run, data, findings, config),
+        plan=_plan(run),
+        probe=_json_if_there(run / "probe.json"),
+        comparison=_json_if_there(run / "comparison.json"),
+        review_hint=_hint(run, state),
+        provenance=_provenance(run, dataset, bundle),
+    )
+    write_text(run / "report.html", render_report(content))
+
+
+def publish(run: Path, state: RunState, worked: int) -> RunResult:
+    """Leave link and summary artifacts in Prefect and hand back the flow's result."""
+    from pipeline.report import verdict
+
+    findings = read_json(run / "findings.json")["findings"]
+    comparison = _json_if_there(run / "comparison.json")
+    words = [_headline(findings), *(verdict(comparison) if comparison and state == "complete" else [])]
+    report = run / "report.html"
+    create_link_artifact(key="report", link=report.as_uri(), link_text=f"Report of run {run.name}", description=state)
+    create_markdown_artifact(key="summary", markdown="\n\n".join([f"# {state}", *words]))
+    counts = dict(Counter(str(finding["status"]) for finding in findings))
+    return RunResult(run=run, report=report, state=state, findings=counts, words=words, worked=worked)
+
+
+def _headline(findings: Sequence[dict[str, Any]]) -> str:
+    counts = Counter(str(finding["status"]) for finding in findings)
+    detail = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
+    return f"{len(findings)} findings: {detail}." if findings else "No findings."
+
+
+def _json_if_there(path: Path) -> Any:
+    return read_json(path) if path.exists() else None
+
+
+def _hint(run: Path, state: RunState) -> str | None:
+    if state != "awaiting review":
+        return None
+    return f"cxr-audit decide {run.name} FINDING accepted, then cxr-audit remediate {run.name}"
+
+
+def _plan(run: Path) -> dict[str, Any] | None:
+    from pipeline.cleanse import Plan
+
+    path = run / "plan.yaml"
+    return Plan.read(path).model_dump() if path.exists() else None
+
+
+def _provenance(run: Path, dataset: Path, bundle: Path) -> dict[str, Any]:
+    ledger = read_json(run / "run.json")
+    return {
+        "run": run.name,
+        "dataset": f"{dataset.parent.name}/{dataset.name}",
+        "model": bundle.name,
+        "settings": ledger["request"]["config"],
+        "artifacts (sha256)": {name: entry["sha256"] for name, entry in ledger["artifacts"].items()},
+        "packages": {name: importlib.metadata.version(name) for name in ("cxr-audit", *_PACKAGES)},
+        "python": platform.python_version(),
+    }
+
+
+def _model(bundle: Path) -> dict[str, Any]:
+    """Facts about the audited classifier, with its validation metrics when it was trained here."""
+    from models import load_bundle
+
+    model, spec = load_bundle(bundle)
+    facts: dict[str, Any] = {
+        "name": spec.name,
+        "classes": ", ".join(spec.classes),
+        "input size": f"{spec.input_size[0]} x {spec.input_size[1]}",
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+    }
+    training = _json_if_there(bundle / "metrics.json")
+    if training:
+        facts |= {"epochs": len(training["history"]), "training images": training["images"]["train"]}
+        facts["metrics"] = {"validation AUROC": {"mean": training["best"]["val_auroc"], "n": training["images"]["val"]}}
+    return facts
+
+
+def _explanations(run: Path, config: AuditConfig) -> list[dict[str, Any]]:
+    """One line an explainer: faithfulness over the explained images, with its spread, and its cost."""
+    lines = []
+    for method in config.explain.methods:
+        table = read_parquet(run / "saliency" / f"{method}.parquet")
+        lines.append(
+            {
+                "method": method,
+                "deletion": _mean(table["deletion_auc"], config.seed),
+                "insertion": _mean(table["insertion_auc"], config.seed),
+                "n": len(table),
+                "evaluations": float((table["forward"] + table["backward"]).mean()),
+                "low confidence": int(table["low_confidence"].sum()),
+            }
+        )
+    return lines
+
+
+def _mean(values: pd.Series[float], seed: int) -> dict[str, Any]:
+    from pipeline.randomness import numpy_generator
+    from pipeline.statistics import percentile_interval
+
+    sample = numpy_generator(seed, "report", str(values.name)).choice(values.to_numpy(), (1000, len(values)))
+    low, high = percentile_interval(sample.mean(axis=1), 0.95)
+    return {"mean": float(values.mean()), "low": low, "high": high, "n": len(values)}

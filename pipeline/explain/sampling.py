@@ -1,0 +1,45 @@
+"""Which images are explained: a small, even, repeatable sample of the test split."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.dataset import DatasetVersion
+from pipeline.errors import EmptyResultError
+from pipeline.randomness import derive_seed
+
+CONFIDENT = 0.6
+"""Images whose predicted class has less probability than this come last: there is little to explain."""
+
+
+def choose_rows(
+    dataset: DatasetVersion, probabilities: NDArray[np.float32], *, images: int, seed: int
+) -> NDArray[np.int64]:
+    """At most `images` rows of the test split, in ascending order.
+
+    Strata of label x source take turns, so small ones are not drowned. Within a stratum, images predicted with
+    at least `CONFIDENT` probability (right or wrong) come first, otherwise the order is a seeded shuffle that
+    does not depend on which other images there are. The other-source split is never explained.
+
+    Args:
+        dataset: the dataset version.
+        probabilities: (n, classes) for ``dataset.rows("test")``, in that order.
+        images: how many rows are wanted.
+        seed: of the run.
+
+    Raises:
+        EmptyResultError: there is no test image.
+    """
+    rows = dataset.rows("test")
+    if len(rows) == 0:
+        raise EmptyResultError("There is no test image to explain. Check the split fractions and problems.parquet.")
+    if len(probabilities) != len(rows):
+        raise ValueError(f"{len(rows)} test rows need as many probabilities, found {len(probabilities)}")
+    table = dataset.images.iloc[rows][["image_id", "label", "source"]].astype(str).assign(row=rows)
+    table["unsure"] = probabilities.max(axis=1) < CONFIDENT
+    table["lot"] = [derive_seed(seed, "explain-sample", image_id) for image_id in table["image_id"]]
+    table = table.sort_values(["unsure", "lot"])
+    table["turn"] = table.groupby(["label", "source"]).cumcount()
+    chosen = table.sort_values(["turn", "label", "source"])["row"].to_numpy(dtype=np.int64)[:images]
+    return np.sort(chosen)

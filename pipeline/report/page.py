@@ -1,0 +1,164 @@
+"""One self-contained HTML page: no script, no network, no time stamp; the same content gives the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pipeline.report.compare import ARMS, METRICS
+from pipeline.report.content import Example, ReportInput
+from pipeline.report.figures import DARK, LIGHT, TITLES, comparison_figure
+from pipeline.report.pictures import panes
+from pipeline.report.verdict import NAMES, change, direction, interval, verdict
+
+MAX_EXAMPLES = 24
+"""Examples with pictures in one report; the rest is counted as omitted."""
+
+_STATUS_ORDER = ("confirmed", "accepted", "suspected", "keep", "rejected", "not-confirmed")
+_SHOWN_APART = {"id", "kind", "text", "status", "title", "summary"}
+
+STATUS_MEANING = {
+    "confirmed": "removing it changes the class probability more than removing matched control regions does",
+    "accepted": "a reviewer decided to remove it",
+    "suspected": "saliency or association points at it; no causal test has confirmed it",
+    "keep": "a reviewer decided to keep it",
+    "rejected": "a reviewer found it harmless or wrong",
+    "not-confirmed": "tested; no effect beyond that of control regions",
+}
+
+
+def render_report(content: ReportInput) -> str:
+    """The page as HTML text; every string of `content` is escaped.
+
+    Holds at most `MAX_EXAMPLES` examples, spread over the findings, and says how many it left out.
+    """
+    environment = Environment(
+        loader=PackageLoader("pipeline.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(show=show, words=words, interval=interval, change=change, direction=direction)
+    environment.tests["nested"] = lambda value: isinstance(value, Mapping) and not _has_interval(value)
+    shown = pick_examples(content.examples, MAX_EXAMPLES)
+    return environment.get_template("report.html.j2").render(
+        report=content,
+        sentences=summary(content),
+        composition=composition(content.images, content.dataset.classes),
+        reasons=_reasons(content.problems),
+        findings=[_card(finding, shown) for finding in sort_findings(content.findings)],
+        omitted=len(content.examples) - len(shown),
+        status_meaning=STATUS_MEANING,
+        figures=None if content.comparison is None else _figures(content.comparison),
+        conditions=TITLES,
+        arms=ARMS,
+        metrics=METRICS,
+        names=NAMES,
+    )
+
+
+def summary(content: ReportInput) -> list[str]:
+    """The verdict in words: what was found, then what removing it did."""
+    by_status = pd.Series([finding["status"] for finding in content.findings], dtype="object").value_counts()
+    counts = ", ".join(f"{by_status[name]} {name}" for name in _STATUS_ORDER if name in by_status)
+    total = len(content.findings)
+    found = f"{total} finding{'' if total == 1 else 's'} ({counts})" if total else "No finding"
+    sentences = [f"{found} in {len(content.images):,} images of {content.dataset.title}."]
+    if content.comparison is not None:
+        return sentences + verdict(content.comparison)
+    if content.review_hint is not None:
+        return [*sentences, f"The findings await review: {content.review_hint}"]
+    return [*sentences, "Nothing was removed and nothing retrained, so no claim about a gain is made here."]
+
+
+def composition(images: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Images by source, split and class, and patients; one line per source and split, then the total."""
+    source = images["source"].astype("object").where(images["source"].notna(), "unknown")
+    split = images["split"].astype("object").where(images["split"].notna(), "none")
+    lines = [
+        _count(part, classes, source=str(key[0]), split=str(key[1]))
+        for key, part in images.groupby([source, split], sort=True)
+    ]
+    return [*lines, _count(images, classes, source="all", split="")]
+
+
+def sort_findings(findings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Confirmed first; within a status the order of findings.json."""
+    return sorted(findings, key=lambda finding: _STATUS_ORDER.index(finding["status"]))
+
+
+def pick_examples(examples: Sequence[Example], limit: int) -> list[Example]:
+    """The first example of each finding, then the second of each, and so on up to `limit`."""
+    rank: dict[str, int] = {}
+    ranked = []
+    for example in examples:
+        rank[example.finding] = rank.get(example.finding, -1) + 1
+        ranked.append((rank[example.finding], example))
+    return [example for _, example in sorted(ranked, key=lambda pair: pair[0])][:limit]
+
+
+def show(value: Any) -> str:
+    """A value for a table: ``0.87 (0.81–0.92), N = 40``, ``1,234``, ``0.031`` or a dash for unknown."""
+    if value is None or value is pd.NA or value != value:
+        return "–"
+    if isinstance(value, Mapping):
+        numbers = {**value, "mean": value.get("mean", value.get("value"))}
+        count = f", N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value['n']:,}" if value.get("n") is not None else ""
+        return f"{interval(numbers)}{count}"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.3g}".replace("-", "−", 1) if value < 0 else f"{value:.3g}"
+    return ", ".join(map(show, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def words(key: str) -> str:
+    """``q_value`` -> ``q value``."""
+    return key.replace("_", " ")
+
+
+def _count(part: pd.DataFrame, classes: Sequence[str], **place: str) -> dict[str, Any]:
+    return {
+        **place,
+        "classes": [int((part["label"] == name).sum()) for name in classes],
+        "total": len(part),
+        "patients": int(part["patient_id"].nunique()),
+        "unknown_patients": int(part["patient_id"].isna().sum()),
+    }
+
+
+def _reasons(problems: pd.DataFrame | None) -> list[tuple[str, int]] | None:
+    if problems is None:
+        return None
+    return [(str(reason), int(count)) for reason, count in problems["reason"].value_counts().sort_index().items()]
+
+
+def _card(finding: Mapping[str, Any], shown: Sequence[Example]) -> dict[str, Any]:
+    quoted = f" “{finding['text']}”" if finding.get("text") else ""
+    facts = {
+        key: value
+        for key, value in finding.items()
+        if key not in _SHOWN_APART and (_has_interval(value) or isinstance(value, (int, float, str)))
+    }
+    return {
+        "id": finding["id"],
+        "title": finding.get("title") or f"{finding['kind']}{quoted}",
+        "status": finding["status"],
+        "summary": finding.get("summary"),
+        "facts": facts,
+        "examples": [(each, panes(each)) for each in shown if each.finding == finding["id"]],
+    }
+
+
+def _has_interval(value: Any) -> bool:
+    return isinstance(value, Mapping) and "low" in value and "high" in value
+
+
+def _figures(comparison: Mapping[str, Any]) -> dict[str, str]:
+    return {"light": comparison_figure(comparison, LIGHT), "dark": comparison_figure(comparison, DARK)}

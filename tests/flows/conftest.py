@@ -1,0 +1,80 @@
+"""A tiny study that goes through every stage in seconds, and one Prefect server for all tests of a session."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+BIN = Path(sys.executable).parent
+
+TINY = """
+name: tiny
+title: Tiny phantoms
+licence: Apache-2.0
+classes: [clear, opacity]
+positive: opacity
+sources:
+  - {name: phantom, layout: generated}
+generate: {images: 80, other_source_images: 16, size: 160, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.8, seed: 3}
+audit:
+  ingest: {store_size: 160}
+  train: {network: small, input_size: 64, epochs: 3, batch_size: 8, mixed_precision: false}
+  explain: {methods: [igos++, grad-cam], images: 4, mask_size: 7, ig_steps: 3, iterations: 2, batch_size: 2}
+  flag: {images: 16}
+  compare: {seeds: 3, bootstrap: 100}
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny study's manifest."""
+    path = tmp_path_factory.mktemp("manifest") / "tiny.yaml"
+    path.write_text(TINY)
+    return path
+
+
+@pytest.fixture(scope="session")
+def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Environment that points at a Prefect server of this session's own; stopped at the end."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+    command = [BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
+    try:
+        _wait(f"{environment['PREFECT_API_URL']}/health")
+        yield environment
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+def _wait(url: str) -> None:
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            if httpx.get(url, timeout=2).status_code == 200:
+                return
+        except httpx.HTTPError:
+            time.sleep(0.3)
+    pytest.fail("the Prefect server did not start within 120 s")
