@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.artifacts import code_version, content_hash
-from pipeline.cleanse.masks import Mask, Record, boxes_by_image, content_size, content_window, free_place, mark_mask, pieces
+from pipeline.cleanse.masks import (
+    Mask,
+    Record,
+    boxes_by_image,
+    content_size,
+    content_window,
+    free_place,
+    mark_mask,
+    pieces,
+)
 from pipeline.cleanse.plan import Plan, regions_to_clean
 from pipeline.dataset import DatasetVersion, Edit, derive_version
 from pipeline.errors import InputError

@@ -24,6 +24,7 @@ from models.spec import ModelSpec
 from pipeline.artifacts import (
     atomic_file,
     atomic_folder,
+    canonical_json,
     read_json,
     read_parquet,
     storage_errors,
@@ -191,7 +192,7 @@ def _options(name: str, config: ExplainConfig, seed: int) -> dict[str, Any]:
 def _start(folder: Path, request: dict[str, Any]) -> None:
     """Empty `folder`, unless it holds batches of the same request."""
     ledger = folder / "batches" / "request.json"
-    if ledger.exists() and read_json(ledger) == request:
+    if ledger.exists() and canonical_json(read_json(ledger)) == canonical_json(request):
         return
     for path in folder.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -51,7 +51,7 @@ class ReportInput:
     """images.parquet of the audited version: `label`, `source`, `split`, `patient_id` are counted."""
     findings: Sequence[Mapping[str, Any]]
     """findings.json. Shown where present: `id`, `kind`, `text`, `status`, `title` (else made of kind and text),
-    `summary` (a sentence), and every other entry that is a number, a string or a value with an interval (`Numbers`)."""
+    `summary` (a sentence), and each other entry that is a number, text or a mapping (`Numbers`, or name to value)."""
     problems: pd.DataFrame | None = None
     """problems.parquet: `reason` is counted."""
     checks: Sequence[Mapping[str, Any]] = ()
@@ -63,7 +63,7 @@ class ReportInput:
     """One line per explainer: `method`, `deletion`, `insertion` (`Numbers`), `n`, `evaluations` per image."""
     examples: Sequence[Example] = ()
     plan: Mapping[str, Any] | None = None
-    """`Plan.model_dump()`."""
+    """`Plan.model_dump()`, and `decoys`: whether images without marks were filled at borrowed places as well."""
     probe: Mapping[str, Any] | None = None
     """What `cleansing_probe` returned."""
     comparison: Mapping[str, Any] | None = None

@@ -105,6 +105,8 @@ def show(value: Any) -> str:
     """A value for a table: ``0.87 (0.81–0.92), N = 40``, ``1,234``, ``0.031`` or a dash for unknown."""
     if value is None or value is pd.NA or value != value:
         return "–"
+    if isinstance(value, Mapping) and not _has_interval(value):
+        return ", ".join(f"{words(str(key))} {show(part)}" for key, part in value.items())
     if isinstance(value, Mapping):
         numbers = {**value, "mean": value.get("mean", value.get("value"))}
         count = f", N\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}{value['n']:,}" if value.get("n") is not None else ""
@@ -144,7 +146,7 @@ def _card(finding: Mapping[str, Any], shown: Sequence[Example]) -> dict[str, Any
     facts = {
         key: value
         for key, value in finding.items()
-        if key not in _SHOWN_APART and (_has_interval(value) or isinstance(value, (int, float, str)))
+        if key not in _SHOWN_APART and isinstance(value, (Mapping, int, float, str))
     }
     return {
         "id": finding["id"],

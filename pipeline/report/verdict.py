@@ -118,10 +118,10 @@ def _control(conditions: Numbers) -> str:
     )
     way = direction(advantage)
     if way > 0:
-        return f"{said} Removing the marks did better: AUROC {change(advantage)}, so that gain is owed to the marks."
+        return f"{said} Removing the marks did better than that: AUROC {change(advantage)}."
     if way < 0:
-        return f"{said} Removing the marks did worse: AUROC {change(advantage)}."
-    return f"{said} Removing the marks was not measurably better: AUROC {change(advantage)}."
+        return f"{said} Removing the marks did worse than that: AUROC {change(advantage)}."
+    return f"{said} Removing the marks was not measurably better than that: AUROC {change(advantage)}."
 
 
 def _raw(conditions: Numbers) -> list[str]:

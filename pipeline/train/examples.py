@@ -68,14 +68,16 @@ def load_examples(dataset: DatasetVersion, split: str, spec: ModelSpec, cache: P
 
 
 def _resize(dataset: DatasetVersion, rows: NDArray[np.int64], spec: ModelSpec, path: Path, progress: Progress) -> None:
-    with atomic_file(path) as temporary:
-        shape = (len(rows), *spec.input_size)
-        target = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.dtype(dataset.meta.dtype), shape=shape)
+    dtype = np.dtype(dataset.meta.dtype)
+    shape = (len(rows), *spec.input_size)
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    # Written, not memory-mapped: on a full disk a write is an error, a mapped page a SIGBUS that ends the process.
+    with atomic_file(path) as temporary, temporary.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
         for start in range(0, len(rows), _CHUNK):
             block = rows[start : start + _CHUNK]
-            target[start : start + len(block)] = from_unit(spec.resize(dataset.tensor(block)), dataset.meta.dtype)
+            stream.write(from_unit(spec.resize(dataset.tensor(block)), dataset.meta.dtype).tobytes())
             progress("resize", start + len(block), len(rows))
-        target.flush()
 
 
 class TrainBatches:

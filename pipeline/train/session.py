@@ -230,8 +230,9 @@ class Session:
     def _save(self) -> None:
         self.record.finished = bool(self._trainer.should_terminate) or len(self.record.history) == self.config.epochs
         state = {name: part.state_dict() for name, part in self._parts().items()}
-        with atomic_file(self._checkpoint) as temporary:
-            torch.save({**state, "record": vars(self.record)}, temporary)
+        # Through a Python stream a full disk is an OSError; torch's own writer makes it a RuntimeError about positions.
+        with atomic_file(self._checkpoint) as temporary, temporary.open("wb") as stream:
+            torch.save({**state, "record": vars(self.record)}, stream)
 
     def _restore(self) -> None:
         state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)

@@ -10,13 +10,14 @@ import argparse
 import json
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
 
-import models
 import torch
 from torch import Tensor, nn
 
+import models
 from pipeline.explain import blurred_baseline, optimize_mask
 from pipeline.explain.frozen import frozen
 
@@ -86,15 +87,15 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=["small", "resnet18"])
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--images", type=int, default=1)
-    parser.add_argument("--iterations", type=int, default=2)
+    parser.add_argument("--iterations", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
     for name in options.networks:
         result = measure(
             name, size=options.size, images=options.images, iterations=options.iterations, repeats=options.repeats
         )
-        print(f"igos++ on {name}: {result['ratio']} x the bare model passes (at most 1.25 wanted)")
-        print(json.dumps(result))
+        sys.stdout.write(f"igos++ on {name}: {result['ratio']} x the bare model passes (at most 1.25 wanted)\n")
+        sys.stdout.write(json.dumps(result) + "\n")
 
 
 if __name__ == "__main__":

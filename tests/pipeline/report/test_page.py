@@ -127,6 +127,7 @@ def test_examples_are_spread_over_findings_and_capped(full: ReportInput, make_ex
         (0.03125, "0.0312"),
         (-0.5, "−0.5"),
         ((160, 160), "160, 160"),
+        ({"covid": {"mean": 0.8, "low": 0.7, "high": 0.9}, "rest": 3}, "covid 0.80 (0.70–0.90), rest 3"),
         ({"value": 0.5, "low": 0.4, "high": 0.6, "n": 1000}, "0.50 (0.40–0.60), N\u00a0=\u00a01,000"),
     ],
 )

@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +207,17 @@ def test_divergence_is_named(discs: DatasetVersion, config: TrainConfig, tmp_pat
 def test_a_place_that_cannot_be_written(discs: DatasetVersion, config: TrainConfig) -> None:
     with pytest.raises(StorageError, match="cannot be written"):
         fit(discs, config, 0, Path("/sys/model"))
+
+
+@pytest.mark.parametrize("module", ["examples", "session"])
+def test_a_full_disk(
+    module: str, discs: DatasetVersion, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = import_module(f"pipeline.train.{module}")
+    monkeypatch.setattr(full, "atomic_file", lambda target: nullcontext(Path("/dev/full")))
+    with pytest.raises(StorageError, match="disk is full"):
+        fit(discs, config, 0, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
 
 
 def test_augmentation_and_precision_are_settings_that_matter(

@@ -1,0 +1,150 @@
+"""DICOM files: what is accepted, and the few header fields that are kept.
+
+Only the tags listed here are ever parsed, so a patient's name is never in memory, in a message or in a warning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+import zlib
+from io import BytesIO
+from typing import Final
+
+import numpy as np
+import pydicom
+from pydicom import uid
+from pydicom.config import disable_value_validation
+from pydicom.dataset import Dataset
+
+from pipeline.errors import ImageReadError, ProblemReason
+from pipeline.ingest import vocabulary
+from pipeline.ingest.readers.dicom_pixels import PIXEL_TAGS, check_decodable, claimed_size, decode
+from pipeline.ingest.readers.image import ImageHeader, ReadImage
+from pipeline.ingest.readers.limits import ReadLimits
+
+_FACTS: Final = (
+    *("SOPClassUID", "Modality", "PatientID", "StudyInstanceUID", "PatientSex", "PatientAge"),
+    *("ViewPosition", "Manufacturer", "BurnedInAnnotation"),
+)
+_RADIOGRAPHS: Final = frozenset(
+    {
+        uid.ComputedRadiographyImageStorage,
+        uid.DigitalXRayImageStorageForPresentation,
+        uid.DigitalXRayImageStorageForProcessing,
+    }
+)
+_SECONDARY_CAPTURES: Final = frozenset(
+    {
+        uid.SecondaryCaptureImageStorage,
+        uid.MultiFrameSingleBitSecondaryCaptureImageStorage,
+        uid.MultiFrameGrayscaleByteSecondaryCaptureImageStorage,
+        uid.MultiFrameGrayscaleWordSecondaryCaptureImageStorage,
+        uid.MultiFrameTrueColorSecondaryCaptureImageStorage,
+    }
+)
+_XRAY_MODALITIES: Final = frozenset({"CR", "DX", "RG"})
+_CAPTURE_MODALITIES: Final = _XRAY_MODALITIES | {"OT", "SC", "XC"}
+"""What a secondary capture of a radiograph may call itself: scanned film is OT, a photograph of it XC."""
+_PIXEL_DATA_MARK: Final = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
+
+
+def read_header(data: bytes, limits: ReadLimits) -> ImageHeader:
+    """What the data set says of its image; see `pipeline.ingest.readers.read_header`."""
+    return _header(_parse(data, limits), limits)
+
+
+def read(data: bytes, limits: ReadLimits, salt: str) -> ReadImage:
+    """Decode a radiograph as a viewer would show it: modality and VOI transformation, bright = dense.
+
+    Raises:
+        ImageReadError: it is no radiograph, has several frames or no pixels, or no decoder fits.
+    """
+    dataset = _parse(data, limits)
+    header = _header(dataset, limits)
+    with warnings.catch_warnings(), np.errstate(over="ignore"):
+        warnings.simplefilter("ignore")  # decoders warn of header slips that `decode` deals with
+        pixels = decode(dataset)
+    return ReadImage(
+        pixels=pixels,
+        bits=header.bits,
+        photometric=header.photometric,
+        file_format=header.file_format,
+        modality=_text(dataset, "Modality"),
+        view=vocabulary.view(_text(dataset, "ViewPosition")),
+        sex=vocabulary.sex(_text(dataset, "PatientSex")),
+        age=vocabulary.age(_text(dataset, "PatientAge")),
+        patient_id=_pseudonym(_text(dataset, "PatientID"), salt),
+        study_id=_pseudonym(_text(dataset, "StudyInstanceUID"), salt),
+        manufacturer=_text(dataset, "Manufacturer"),
+        burned_in_annotation=_text(dataset, "BurnedInAnnotation"),
+    )
+
+
+def _parse(data: bytes, limits: ReadLimits) -> Dataset:
+    _check_inflated_size(data, limits)
+    with disable_value_validation(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = pydicom.dcmread(BytesIO(data), force=True, specific_tags=[*_FACTS, *PIXEL_TAGS])
+    _check_radiograph(dataset)
+    if "PixelData" not in dataset:
+        # pydicom drops an encapsulated element that never ends, so a cut file looks as if it had no pixels.
+        if any(mark in data for mark in _PIXEL_DATA_MARK):
+            raise ImageReadError(ProblemReason.TRUNCATED, "the file ends within its pixel data; copy it again")
+        raise ImageReadError(ProblemReason.NO_PIXELS, "a DICOM data set without PixelData; export the image itself")
+    return dataset
+
+
+def _check_inflated_size(data: bytes, limits: ReadLimits) -> None:
+    """Refuse a deflated data set that would inflate beyond what a file may weigh; pydicom would just do it."""
+    if uid.DeflatedExplicitVRLittleEndian.encode() not in data[:4096]:
+        return
+    start = 144 + int.from_bytes(data[140:144], "little")  # file meta ends there: (0002,0000) holds its length
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], limits.max_file_bytes + 1)
+    if len(inflated) > limits.max_file_bytes:
+        raise ImageReadError(
+            ProblemReason.TOO_LARGE, f"a deflated data set of more than {limits.max_file_bytes:,} bytes"
+        )
+
+
+def _check_radiograph(dataset: Dataset) -> None:
+    """A data set that names neither class nor modality is taken as what the manifest says it is, like a PNG."""
+    sop_class = uid.UID(_text(dataset, "SOPClassUID") or "")
+    modality = _text(dataset, "Modality")
+    if sop_class and sop_class not in _RADIOGRAPHS | _SECONDARY_CAPTURES:
+        raise _not_a_radiograph(f"{sop_class.name} ({modality or 'no modality'})")
+    allowed = _CAPTURE_MODALITIES if sop_class in _SECONDARY_CAPTURES else _XRAY_MODALITIES
+    if modality and modality not in allowed:
+        raise _not_a_radiograph(f"modality {modality}, {sop_class.name or 'no SOP class'}")
+
+
+def _not_a_radiograph(what: str) -> ImageReadError:
+    message = f"{what}; CR, DX and secondary captures of them can be read. Leave it out of the manifest"
+    return ImageReadError(ProblemReason.NOT_A_RADIOGRAPH, message)
+
+
+def _header(dataset: Dataset, limits: ReadLimits) -> ImageHeader:
+    rows, columns = int(dataset.get("Rows") or 0), int(dataset.get("Columns") or 0)
+    if not (rows and columns):
+        raise ImageReadError(ProblemReason.NO_PIXELS, "no Rows or Columns; export the image itself")
+    limits.check_image(columns, rows)
+    frames = int(dataset.get("NumberOfFrames") or 1)
+    if frames > 1:
+        raise ImageReadError(ProblemReason.MULTI_FRAME, f"{frames} frames; export the radiograph as one frame")
+    check_decodable(dataset)
+    claimed = claimed_size(dataset)
+    if claimed is not None and claimed != (columns, rows):
+        message = f"the header says {columns} x {rows} pixels, the compressed frame {claimed[0]} x {claimed[1]}"
+        raise ImageReadError(ProblemReason.UNREADABLE, f"{message}; export it again")
+    photometric = str(dataset.PhotometricInterpretation)
+    bits = 8 if photometric == "PALETTE COLOR" else int(dataset.BitsStored)
+    return ImageHeader(columns, rows, bits, photometric, "DICOM")
+
+
+def _text(dataset: Dataset, keyword: str) -> str | None:
+    value = dataset.get(keyword)
+    return vocabulary.known(str(value)) if value is not None else None
+
+
+def _pseudonym(identity: str | None, salt: str) -> str | None:
+    return hashlib.sha256(f"{salt}{identity}".encode()).hexdigest()[:16] if identity else None
