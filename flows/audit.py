@@ -78,7 +78,7 @@ def find_shortcuts(request: AuditRequest, steps: Steps) -> Audited:
 
     inputs = [folder.sha256(name) for name in ("regions.parquet", "saliency", "predictions.parquet")]
     key = content_hash([base, config.flag.model_dump(), config.seed, flag_code, inputs])
-    steps.once(folder, "evidence.parquet", key, lambda: evidence.weigh(dataset, run))
+    steps.once(folder, "evidence.parquet", key, lambda: evidence.weigh(dataset, config, run))
     steps.once(folder, "effects.parquet", key, lambda: evidence.intervene(dataset, bundle, config, device, run))
     steps.once(folder, "findings.json", key, lambda: evidence.conclude(dataset, config, run))
     return audited

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pipeline.artifacts import storage_errors
+
 _DEFAULTS = {
     # Nothing leaves the machine.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -26,7 +28,11 @@ _DEFAULTS = {
 
 
 def configure_prefect(workspace: Path) -> None:
-    """Set quiet, offline defaults and keep the embedded server's database inside the workspace."""
+    """Set quiet, offline defaults and keep the embedded server's database inside the workspace.
+
+    Raises:
+        StorageError: the workspace cannot be written.
+    """
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
@@ -34,4 +40,7 @@ def configure_prefect(workspace: Path) -> None:
         "PREFECT_API_URL" in os.environ or "PREFECT_HOME" in os.environ or (home / "profiles.toml").exists()
     )
     if not user_has_prefect:
-        os.environ["PREFECT_HOME"] = str(workspace.resolve() / ".prefect")
+        folder = workspace.resolve() / ".prefect"
+        with storage_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)  # the server cannot start without it, and retries for minutes
+        os.environ["PREFECT_HOME"] = str(folder)

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from pipeline.artifacts import RunFolder
 
-
 T = TypeVar("T")
 
 

@@ -164,7 +164,7 @@ class DatasetWriter:
 
     def has_shard(self, number: int) -> bool:
         """Whether an earlier, interrupted attempt finished shard `number`."""
-        return self._table_path(number).exists()
+        return self._table_path(number).exists() and self._pixels_path(number).exists()
 
     def write_shard(self, number: int, table: pd.DataFrame, pixels: NDArray[Any]) -> None:
         """Store one shard: `table` rows (columns of `IMAGE_COLUMNS`) and their pixels (n, S, S).
@@ -176,13 +176,27 @@ class DatasetWriter:
                 f"shard {number}: {len(table)} rows need pixels ({len(table)}, {self.size}, {self.size}) {self.dtype}, "
                 f"found {pixels.shape} {pixels.dtype}"
             )
-        with (self.folder / "shards" / f"{number:06d}.npy").open("wb") as stream:
-            np.save(stream, pixels)
+        with self._pixels_path(number).open("wb") as stream:
+            # Not np.save: what it raises on a full disk does not say that the disk is full.
+            np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(pixels))
+            stream.write(np.ascontiguousarray(pixels).data)
         write_parquet(self._table_path(number), table.astype(IMAGE_COLUMNS)[list(IMAGE_COLUMNS)])
 
     def shard_table(self, number: int) -> pd.DataFrame:
         """The table of a finished shard."""
         return read_parquet(self._table_path(number))
+
+    def stored_pixels(self, shards: int) -> Callable[[int], NDArray[Any]]:
+        """A function that reads the pixels (S, S) of one row, counted over the first `shards` shards."""
+        paths = [self._pixels_path(number) for number in range(shards)]
+        starts = np.cumsum([0] + [len(np.load(path, mmap_mode="r")) for path in paths])
+
+        def read(row: int) -> NDArray[Any]:
+            part = int(np.searchsorted(starts, row, side="right")) - 1
+            # Mapped for this row only: pages of a lasting map would count as memory and grow with the data set.
+            return np.array(np.load(paths[part], mmap_mode="r")[row - starts[part]])
+
+        return read
 
     def finish(self, meta: DatasetMeta, images: pd.DataFrame, shards: int) -> None:
         """Assemble the store from the shards and write table and meta.
@@ -201,19 +215,18 @@ class DatasetWriter:
         shutil.rmtree(self.folder / "shards")
 
     def _assemble(self, order: NDArray[np.int64], shards: int) -> None:
-        parts = [np.load(self.folder / "shards" / f"{number:06d}.npy", mmap_mode="r") for number in range(shards)]
-        starts = np.cumsum([0] + [len(part) for part in parts])
+        read = self.stored_pixels(shards)
         shutil.rmtree(self.folder / "pixels.zarr", ignore_errors=True)
         store = create_pixels(self.folder / "pixels.zarr", len(order), self.size, self.dtype)
         for start in range(0, len(order), SHARD):
             block = order[start : start + SHARD]
-            shard_of = np.searchsorted(starts, block, side="right") - 1
-            store[start : start + len(block)] = np.stack(
-                [parts[part][row - starts[part]] for part, row in zip(shard_of, block, strict=True)]
-            )
+            store[start : start + len(block)] = np.stack([read(int(row)) for row in block])
 
     def _table_path(self, number: int) -> Path:
         return self.folder / "shards" / f"{number:06d}.parquet"
+
+    def _pixels_path(self, number: int) -> Path:
+        return self.folder / "shards" / f"{number:06d}.npy"
 
 
 def create_pixels(path: Path, count: int, size: int, dtype: str) -> zarr.Array[Any]:

@@ -49,7 +49,19 @@ def check(
     from pipeline.ingest import check_manifest, find_manifest
 
     report = check_manifest(find_manifest(manifest), data_root)
-    typer.echo(report.to_json() if as_json else report.to_text())
+    if as_json:
+        typer.echo(json.dumps(report.to_dict(), indent=2))
+        return
+    table = Table("source", "class", "split", "images", "patients", "of unknown patient", box=None, header_style="bold")
+    for group in report.groups:
+        counts = (group.images, group.patients, group.without_patient)
+        table.add_row(group.source, group.label, group.split, *(f"{count:,}" for count in counts))
+    Console().print(table)
+    typer.echo(f"{report.images:,} images, {report.patients:,} known patients")
+    for reason, count in report.problems.items():
+        typer.echo(f"not used, {reason}: {count:,}")
+    for path in report.missing_files[:5]:
+        typer.echo(f"missing: {path}")
 
 
 @app.command()
@@ -58,8 +70,8 @@ def fetch(manifest: ManifestArgument, workspace: WorkspacePath = WORKSPACE) -> N
 
     Prints the data root to give to the other commands.
     """
-    from pipeline.ingest import fetch as get
     from pipeline.ingest import find_manifest
+    from pipeline.ingest.fetch import fetch as get
 
     with shown():
         root = get(find_manifest(manifest), Workspace(workspace).cache / "downloads", progress=progress())

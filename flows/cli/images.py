@@ -39,7 +39,7 @@ def register(app: typer.Typer) -> None:
 def detect(image: ImageArgument, as_json: Json = False) -> int:
     """Printed characters and markers, in the pixels of the file."""
     from pipeline.flag import detect as find
-    from pipeline.ingest import read_image
+    from pipeline.ingest import ReadLimits, image_id, read_image
 
     files = sorted(p for p in image.rglob("*") if p.is_file()) if image.is_dir() else [image]
     if not files:
@@ -47,11 +47,11 @@ def detect(image: ImageArgument, as_json: Json = False) -> int:
     results: list[dict[str, Any]] = []
     for file in files:
         try:
-            read = read_image(file)
+            pixels = read_image(file, ReadLimits()).pixels
         except ImageReadError as error:
             results.append({"path": str(file), "problem": error.reason.value, "detail": str(error)})
             continue
-        regions = find(read.pixels, image_id=read.image_id)
+        regions = find(pixels, image_id=image_id(pixels))
         results.append({"path": str(file), "regions": [_record(region) for region in regions]})
     typer.echo(json.dumps(results, indent=2) if as_json else _as_text(results))
     return 1 if all("problem" in result for result in results) else 0
@@ -95,24 +95,27 @@ def explain(
 ) -> None:
     """Explain a classifier's answer for one image: picture with the saliency over it."""
     from flows.request import resolve_device
+    from pipeline.artifacts import atomic_file
     from pipeline.dataset import to_unit
     from pipeline.explain import create
-    from pipeline.ingest import read_image
-    from pipeline.report import write_overlay
+    from pipeline.ingest import ReadLimits, image_id, read_image
+    from pipeline.report import as_picture, overlay
     from pipeline.train import load_classifier
 
     network, spec = load_classifier(model)
     network = network.to(resolve_device(device.value))
-    read = read_image(image)
-    pixels = to_unit(read.pixels[None])
+    stored = read_image(image, ReadLimits()).pixels
+    pixels = to_unit(stored[None])
     probabilities = spec.probabilities(network, pixels.to(resolve_device(device.value)))[0]
     if target is not None and target not in spec.classes:
         raise InputError(f"{model} has no class {target!r}. {did_you_mean(target, spec.classes)}")
     index = spec.classes.index(target) if target else int(probabilities.argmax())
     explainer = create(method.value, network, spec, seed=seed)
     inputs = spec.preprocess(pixels).to(resolve_device(device.value))
-    saliency = explainer.attribute(inputs, index, image_ids=[read.image_id])
-    write_overlay(out, pixels[0, 0].numpy(), saliency[0, 0].cpu().numpy())
+    saliency = explainer.attribute(inputs, index, image_ids=[image_id(stored)])
+    picture = overlay(as_picture(pixels[0, 0].numpy()), saliency[0, 0].cpu().numpy())
+    with atomic_file(out) as temporary:
+        picture.save(temporary, format="PNG")
     typer.echo(f"{spec.classes[index]}: probability {float(probabilities[index]):.3f}")
     typer.echo(f"picture {out}")
     stderr.print(f"{explainer.evaluations}")

@@ -45,6 +45,7 @@ def cleanse(run: Path, dataset: Path, seed: int) -> tuple[dict[str, Path], int]:
     for name, make in makers.items():
         versions[name] = make(data, chosen, regions, root, seed=seed).path
         progress()("cleanse", len(versions), len(makers))
+    write_json(run / "versions.json", {name: path.name for name, path in versions.items()})
     return versions, len(set(versions.values()) - there)
 
 

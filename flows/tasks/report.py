@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from numpy.typing import NDArray
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from flows.results import RunResult, RunState
+from flows.tasks.pictures import examples
 from flows.tasks.policy import stage
 from pipeline.artifacts import read_json, read_parquet, write_text
 from pipeline.config import AuditConfig
 from pipeline.dataset import DatasetVersion
 
-EXAMPLES = 3
-"""Images shown with a finding."""
 _PACKAGES = ("torch", "monai", "pydicom", "scikit-learn", "prefect", "pandas", "numpy", "zarr")
 
 
@@ -40,7 +38,7 @@ def write_report(run: Path, dataset: Path, bundle: Path, config: AuditConfig, st
         checks=_checks(dataset, run),
         model=_model(bundle),
         explanations=_explanations(run, config),
-        examples=_examples(run, data, findings, config),
+        examples=examples(run, data, _cleansed(run, data), findings, config),
         plan=_plan(run),
         probe=_json_if_there(run / "probe.json"),
         comparison=_json_if_there(run / "comparison.json"),
@@ -143,3 +141,34 @@ def _mean(values: pd.Series[float], seed: int) -> dict[str, Any]:
     sample = numpy_generator(seed, "report", str(values.name)).choice(values.to_numpy(), (1000, len(values)))
     low, high = percentile_interval(sample.mean(axis=1), 0.95)
     return {"mean": float(values.mean()), "low": low, "high": high, "n": len(values)}
+
+
+def _cleansed(run: Path, data: DatasetVersion) -> DatasetVersion | None:
+    """The cleansed version of this run, when there is one."""
+    made = _json_if_there(run / "versions.json")
+    return DatasetVersion(data.path.parent / made["cleansed"]) if made else None
+
+
+def _checks(dataset: Path, run: Path) -> list[dict[str, Any]]:
+    """Data quality and leakage, one line each."""
+    quality = read_json(dataset / "quality.json")
+    copies, patients = quality["near_duplicates"], quality["patients"]
+    lines = [
+        {
+            "check": "Rows used",
+            "value": f"{quality['rows']['kept']:,} of {quality['rows']['in']:,}",
+            "meaning": "every other row is counted below with its reason",
+        },
+        {
+            "check": "Patients known",
+            "value": f"{patients['known']:,} patients, {patients['images_without']:,} images of unknown patients",
+            "meaning": "splits keep patients together; an image of an unknown patient counts as a patient of its own",
+        },
+        {
+            "check": "Near duplicates",
+            "value": f"{copies['groups']:,} groups, {copies['groups_across_sources']:,} across sources",
+            "meaning": "kept in the same split",
+        },
+    ]
+    lines += [{"check": "Warning", "value": "", "meaning": sentence} for sentence in quality["warnings"]]
+    return lines + list(read_json(run / "leakage.json"))

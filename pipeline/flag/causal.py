@@ -119,7 +119,9 @@ def intervene(
         part = tested[start : start + CHUNK]
         path = None if out is None else out / f"{start // CHUNK:06d}.parquet"
         if path is not None and path.exists():
-            records += read_parquet(path).to_dict("records")  # type: ignore[operator]  # column names are strings
+            records += [
+                {str(name): value for name, value in each.items()} for each in read_parquet(path).to_dict("records")
+            ]
         else:
             found = []
             for number, row in enumerate(part):

@@ -122,7 +122,7 @@ def pooled_p_values(kinds: NDArray[Any], effects: _Floats, controls: Sequence[_F
     """
     p = np.full(len(kinds), np.nan)
     for kind in np.unique(kinds.astype(str)):
-        members = [number for number in np.flatnonzero(kinds == kind) if len(controls[number])]
+        members = [number for number in np.flatnonzero(kinds == kind).tolist() if len(controls[number])]
         if not members:
             continue
         null = np.sort(np.concatenate([leave_one_out(controls[number]) for number in members]))
@@ -143,7 +143,7 @@ def _free_corners(forbidden: _Mask, box: Box, content: Box) -> NDArray[np.int64]
     height, width = int(box.height), int(box.width)
     total = _integral(window.astype(np.float64))
     touched = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
-    return np.argwhere(touched == 0).astype(np.int64) + np.array([y0, x0])
+    return np.asarray(np.argwhere(touched == 0) + np.array([y0, x0]), dtype=np.int64)
 
 
 def _features(image: NDArray[np.float32], corners: NDArray[np.int64], size: tuple[int, int], content: Box) -> _Floats:

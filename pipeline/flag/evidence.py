@@ -60,12 +60,12 @@ def region_evidence(
 
 def coverage(box: Box, shape: tuple[int, int]) -> NDArray[np.float64]:
     """Fraction of each pixel of an (h, w) grid that `box` (in pixels of that grid) covers, (h, w) in [0, 1]."""
-    return _overlap(box.y0, box.y1, shape[0])[:, None] * _overlap(box.x0, box.x1, shape[1])[None, :]
+    return np.asarray(_overlap(box.y0, box.y1, shape[0])[:, None] * _overlap(box.x0, box.x1, shape[1])[None, :])
 
 
 def _overlap(low: float, high: float, count: int) -> NDArray[np.float64]:
     start = np.arange(count, dtype=np.float64)
-    return np.clip(np.minimum(start + 1, high) - np.maximum(start, low), 0, 1)
+    return np.asarray(np.clip(np.minimum(start + 1, high) - np.maximum(start, low), 0, 1))
 
 
 def _method_evidence(

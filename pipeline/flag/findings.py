@@ -51,10 +51,11 @@ def build_findings(
 ) -> list[dict[str, Any]]:
     """One JSON-ready finding per kind of mark, strongest first, for the class the kind is tied to.
 
-    That class is the one with the largest mean excess effect (effect of removal − mean effect of its controls), or,
-    where nothing could be tested, the one with the largest odds ratio. p is a one-sided sign-flip permutation over
-    patients, multiplied by the number of classes to pay for having chosen the class; q is Benjamini-Hochberg over the
-    findings. Intervals of excess, share and enrichment are bootstraps over patients.
+    That class is the one with the largest mean excess effect (effect of removal − mean effect of its controls) where
+    that reaches `config.min_effect`, otherwise the one with the largest odds ratio: noise must not choose it.
+    p is a one-sided sign-flip permutation over patients, multiplied by the number of classes to pay for having chosen
+    the class; q is Benjamini-Hochberg over the findings. Intervals of excess, share and enrichment are bootstraps over
+    patients.
 
     * confirmed: q <= `config.fdr`, mean excess >= `config.min_effect` and its interval above 0;
     * suspected: not confirmed, but an association with q <= `config.fdr` and an odds ratio interval above 1, or an
@@ -120,8 +121,12 @@ class _Builder:
         }
 
     def _class(self, kind: str, tested: pd.DataFrame) -> str:
+        """The class with the largest effect, or, where no effect is worth confirming, with the largest odds ratio."""
         if len(tested):
-            return max(self.classes, key=lambda name: float(excess(tested, name).mean()))
+            mean = {name: float(excess(tested, name).mean()) for name in self.classes}
+            strongest = max(self.classes, key=lambda name: mean[name])
+            if mean[strongest] >= self.config.min_effect:
+                return strongest
         ratios = self.association[self.association["kind"] == kind].set_index("class")["odds_ratio"]
         return max(self.classes, key=lambda name: float(ratios.get(name, -np.inf)))
 

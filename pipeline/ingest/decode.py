@@ -44,12 +44,12 @@ class Refused:
     detail: str
 
 
-def survey(data_root: Path, path: str, limits: ReadLimits) -> Surveyed:
+def survey(path: str, *, data_root: Path, limits: ReadLimits) -> Surveyed:
     """Hash a file and read its header; nothing is decoded.
 
     Args:
-        data_root: folder that no file may lie outside of, symbolic links followed.
         path: relative to `data_root`.
+        data_root: folder that no file may lie outside of, symbolic links followed.
         limits: sizes beyond which a file is refused.
     """
     digest = None
@@ -61,7 +61,9 @@ def survey(data_root: Path, path: str, limits: ReadLimits) -> Surveyed:
         return Surveyed(digest, None, error.reason, str(error))
 
 
-def decode(data_root: Path, path: str, file_sha256: str, limits: ReadLimits, size: int, salt: str) -> Decoded | Refused:
+def decode(
+    path: str, file_sha256: str, *, data_root: Path, limits: ReadLimits, size: int, salt: str
+) -> Decoded | Refused:
     """Decode a surveyed file and place it in a `size` x `size` store.
 
     Raises:

@@ -63,7 +63,7 @@ def _drop_identical(images: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     order = pd.DataFrame(
         {"rank": _rank(images["split"]), "anonymous": images["patient_id"].isna(), "path": images["path"]}
     )
-    best_first = images.loc[order.sort_values(list(order), kind="stable").index]
+    best_first = images.loc[order.sort_values(["rank", "anonymous", "path"], kind="stable").index]
     used = best_first.drop_duplicates("image_id").set_index("image_id")["path"]
     extra = best_first["image_id"].duplicated().reindex(images.index)
     details = "the same pixels as " + images.loc[extra, "image_id"].map(used)

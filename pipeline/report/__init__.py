@@ -3,6 +3,17 @@
 from pipeline.report.compare import compare, evaluate
 from pipeline.report.content import Example, ReportInput, make_example
 from pipeline.report.page import render_report
+from pipeline.report.pictures import as_picture, overlay
 from pipeline.report.verdict import verdict
 
-__all__ = ["Example", "ReportInput", "compare", "evaluate", "make_example", "render_report", "verdict"]
+__all__ = [
+    "Example",
+    "ReportInput",
+    "as_picture",
+    "compare",
+    "evaluate",
+    "make_example",
+    "overlay",
+    "render_report",
+    "verdict",
+]

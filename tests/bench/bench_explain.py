@@ -2,6 +2,7 @@
 
 Every call of the model during one run is recorded (batch size, with or without backward pass), then the same calls
 are replayed on the bare model, interleaved with further runs. Prints one line and one JSON object per network.
+A spread in `ratios` beyond a few percent means that something else used the machine: measure again.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ def measure(name: str, *, size: int, images: int, iterations: int, repeats: int)
         "igos_seconds": round(ours, 3),
         "bare_seconds": round(bare, 3),
         "ratio": round(statistics.median(a / b for a, b in pairs), 3),
+        "ratios": [round(a / b, 3) for a, b in pairs],
         "threads": torch.get_num_threads(),
         "peak_rss_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }

@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Final
 
@@ -51,7 +53,8 @@ _PIXEL_DATA_MARK: Final = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 
 def read_header(data: bytes, limits: ReadLimits) -> ImageHeader:
     """What the data set says of its image; see `pipeline.ingest.readers.read_header`."""
-    return _header(_parse(data, limits), limits)
+    with _quiet():
+        return _header(_parse(data, limits), limits)
 
 
 def read(data: bytes, limits: ReadLimits, salt: str) -> ReadImage:
@@ -60,32 +63,36 @@ def read(data: bytes, limits: ReadLimits, salt: str) -> ReadImage:
     Raises:
         ImageReadError: it is no radiograph, has several frames or no pixels, or no decoder fits.
     """
-    dataset = _parse(data, limits)
-    header = _header(dataset, limits)
-    with warnings.catch_warnings(), np.errstate(over="ignore"):
-        warnings.simplefilter("ignore")  # decoders warn of header slips that `decode` deals with
-        pixels = decode(dataset)
-    return ReadImage(
-        pixels=pixels,
-        bits=header.bits,
-        photometric=header.photometric,
-        file_format=header.file_format,
-        modality=_text(dataset, "Modality"),
-        view=vocabulary.view(_text(dataset, "ViewPosition")),
-        sex=vocabulary.sex(_text(dataset, "PatientSex")),
-        age=vocabulary.age(_text(dataset, "PatientAge")),
-        patient_id=_pseudonym(_text(dataset, "PatientID"), salt),
-        study_id=_pseudonym(_text(dataset, "StudyInstanceUID"), salt),
-        manufacturer=_text(dataset, "Manufacturer"),
-        burned_in_annotation=_text(dataset, "BurnedInAnnotation"),
-    )
+    with _quiet():
+        dataset = _parse(data, limits)
+        header = _header(dataset, limits)
+        return ReadImage(
+            pixels=decode(dataset),
+            bits=header.bits,
+            photometric=header.photometric,
+            file_format=header.file_format,
+            modality=_text(dataset, "Modality"),
+            view=vocabulary.view(_text(dataset, "ViewPosition")),
+            sex=vocabulary.sex(_text(dataset, "PatientSex")),
+            age=vocabulary.age(_text(dataset, "PatientAge")),
+            patient_id=_pseudonym(_text(dataset, "PatientID"), salt),
+            study_id=_pseudonym(_text(dataset, "StudyInstanceUID"), salt),
+            manufacturer=_text(dataset, "Manufacturer"),
+            burned_in_annotation=_text(dataset, "BurnedInAnnotation"),
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Header slips are no news: pydicom would warn of them, and quote the value, which may be an identity."""
+    with disable_value_validation(), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _parse(data: bytes, limits: ReadLimits) -> Dataset:
     _check_inflated_size(data, limits)
-    with disable_value_validation(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        dataset = pydicom.dcmread(BytesIO(data), force=True, specific_tags=[*_FACTS, *PIXEL_TAGS])
+    dataset = pydicom.dcmread(BytesIO(data), force=True, specific_tags=[*_FACTS, *PIXEL_TAGS])
     _check_radiograph(dataset)
     if "PixelData" not in dataset:
         # pydicom drops an encapsulated element that never ends, so a cut file looks as if it had no pixels.

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.encaps import generate_fragments
+from pydicom.encaps import generate_frames
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
 from pydicom.pixels.utils import pixel_array
@@ -66,7 +66,7 @@ def claimed_size(dataset: Dataset) -> tuple[int, int] | None:
     """(width, height) that compressed pixel data claim, None where they claim nothing."""
     if not _transfer_syntax(dataset).is_encapsulated:
         return None
-    return frame_size(next(generate_fragments(dataset.PixelData), b""))
+    return frame_size(next(generate_frames(dataset.PixelData, number_of_frames=1)))
 
 
 def decode(dataset: Dataset) -> NDArray[Any]:
@@ -146,15 +146,33 @@ def _shown(
 
 
 def _windowed(values: NDArray[Any], dataset: Dataset) -> tuple[NDArray[np.float64], float, float] | None:
-    if "WindowWidth" not in dataset and "VOILUTSequence" not in dataset:
-        return None
-    # Where the transformation sends values far outside tells which outputs are black and white.
-    extremes = np.array([-1e9, 1e9]) if values.dtype.kind == "f" else np.array([-(2**30), 2**30], dtype=np.int64)
     try:
-        ends = apply_voi_lut(extremes, dataset).astype(np.float64)
-        return apply_voi_lut(values, dataset).astype(np.float64), float(ends.min()), float(ends.max())
+        first, last = _voi_inputs(dataset)
+        # What the ends of its inputs become tells which outputs are black and white.
+        ends = apply_voi_lut(np.array([first, last]), dataset).astype(np.float64)
+        # pydicom looks values beyond a table's ends up modulo 2^16, so they are brought to the ends first.
+        shown = apply_voi_lut(values.clip(first, last).astype(np.int64 if _has_voi_lut(dataset) else float), dataset)
+        return shown.astype(np.float64), float(ends.min()), float(ends.max())
     except (ValueError, TypeError, AttributeError, NotImplementedError, IndexError):
         return None
+
+
+def _voi_inputs(dataset: Dataset) -> tuple[float, float]:
+    """The first and last value that a VOI LUT lists, or values far outside any window.
+
+    Raises:
+        ValueError: there is neither LUT nor window.
+    """
+    if _has_voi_lut(dataset):
+        entries, first, _ = dataset.VOILUTSequence[0].LUTDescriptor
+        return first, first + (entries or 1 << 16) - 1
+    if not dataset.get("WindowWidth"):
+        raise ValueError("neither VOI LUT nor window")
+    return -1e9, 1e9
+
+
+def _has_voi_lut(dataset: Dataset) -> bool:
+    return bool(dataset.get("VOILUTSequence"))
 
 
 def _stored_range(stored: NDArray[Any], dataset: Dataset) -> NDArray[np.int64]:

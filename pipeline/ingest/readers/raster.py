@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from pipeline.errors import ImageReadError, ProblemReason
 from pipeline.ingest.readers.image import ImageHeader, ReadImage
@@ -68,12 +68,11 @@ def _open(data: bytes, file_format: FileFormat) -> Image.Image:
         theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(BytesIO(data), formats=names)
-        except UnidentifiedImageError as error:
-            short = _is_short(data, file_format)
-            raise ImageReadError(
-                ProblemReason.TRUNCATED if short else ProblemReason.UNREADABLE,
-                f"begins like {file_format} but {'ends early' if short else 'its header is damaged'}; copy it again",
-            ) from error
+        except OSError as error:
+            if not _is_short(data, file_format):
+                raise
+            message = f"begins like {file_format} and ends early; copy it again"
+            raise ImageReadError(ProblemReason.TRUNCATED, message) from error
         finally:
             Image.MAX_IMAGE_PIXELS = theirs
 
