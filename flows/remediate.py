@@ -66,7 +66,7 @@ def _repair(audited: Audited, accepted: dict[str, str], device: str, steps: Step
     key = content_hash([accepted, folder.sha256("findings.json"), folder.sha256("regions.parquet"), code])
     steps.once(folder, "plan.yaml", key, lambda: repair.plan(run, dataset, config, accepted))
 
-    versions = steps.told(repair.cleanse(run, dataset, config.seed))
+    versions = steps.told(repair.cleanse(run, dataset, config))
     key = content_hash([folder.sha256("plan.yaml"), versions["cleansed"].name, code])
     steps.once(folder, "probe.json", key, lambda: repair.probe(run, dataset, versions["cleansed"], config.seed))
 

@@ -36,7 +36,7 @@ class TrainConfig(_Settings):
     network: str = Field("resnet18", description="a name of models.available()")
     input_size: int = Field(224, ge=32)
     epochs: int = Field(12, ge=1)
-    patience: int = Field(4, ge=1, description="epochs without a better validation AUROC before stopping")
+    patience: int = Field(4, ge=1, description="epochs after the best one (by validation AUROC) before stopping")
     batch_size: int = Field(32, ge=2)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1e-4, ge=0)
@@ -62,7 +62,7 @@ class FlagConfig(_Settings):
     """How suspicious regions are found and tested."""
 
     controls: int = Field(8, ge=8, description="matched control regions per region")
-    images: int = Field(200, ge=1, description="how many images with regions are tested causally, per split used")
+    images: int = Field(200, ge=1, description="how many test and validation images with regions are tested causally")
     fill: str = Field("telea", description="removal operator of the causal test")
     fdr: float = Field(0.05, gt=0, lt=1)
     min_effect: float = Field(
@@ -75,6 +75,10 @@ class CleanseConfig(_Settings):
 
     fill: str = "telea"
     dilation: float = Field(2.0, ge=0, description="stored pixels by which a box grows before it is filled")
+    decoys: bool = Field(
+        True,
+        description="also fill images without marks, so that the trace of filling is equally frequent in all classes",
+    )
 
 
 class CompareConfig(_Settings):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from models.spec import ModelSpec
 from pipeline.dataset import DatasetVersion
@@ -20,7 +20,6 @@ def predict(
     dataset: DatasetVersion,
     rows: NDArray[np.int64],
     *,
-    device: torch.device | None = None,
     progress: Progress = silent,
 ) -> NDArray[np.float32]:
     """Softmax probabilities of `rows`, float32 (n, classes) in class order of `spec`.
@@ -30,13 +29,18 @@ def predict(
         spec: its contract.
         dataset: where the pixels are.
         rows: row numbers of `dataset`.
-        device: where `model` is; the model's own device when None.
         progress: told after every batch.
     """
-    where = device or next((p.device for p in model.parameters()), torch.device("cpu"))
     parts: list[NDArray[np.float32]] = []
     for start in range(0, len(rows), BATCH):
-        images = dataset.tensor(rows[start : start + BATCH]).to(where)
-        parts.append(spec.probabilities(model, images).cpu().numpy())
+        parts.append(probabilities(model, spec.preprocess(dataset.tensor(rows[start : start + BATCH]))))
         progress("predict", min(start + BATCH, len(rows)), len(rows))
     return np.concatenate(parts) if parts else np.empty((0, len(spec.classes)), dtype=np.float32)
+
+
+def probabilities(model: nn.Module, inputs: Tensor) -> NDArray[np.float32]:
+    """Softmax probabilities (B, classes) of network input (B, C, H, W), on the device where `model` is; no gradient."""
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    with torch.no_grad():
+        logits = model(inputs.to(device)).float()
+    return np.asarray(torch.softmax(logits, dim=1).cpu().numpy(), dtype=np.float32)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ def plan(run: Path, dataset: Path, config: AuditConfig, accepted: dict[str, str]
 
 
 @stage("cleanse")
-def cleanse(run: Path, dataset: Path, seed: int) -> tuple[dict[str, Path], int]:
+def cleanse(run: Path, dataset: Path, config: AuditConfig) -> tuple[dict[str, Path], int]:
     """Make the versions a comparison needs: cleansed, random-region control, marker-swapped test images.
 
     Returns their folders, and how many of them had to be made.
@@ -40,10 +40,15 @@ def cleanse(run: Path, dataset: Path, seed: int) -> tuple[dict[str, Path], int]:
     data, root = DatasetVersion(dataset), dataset.parent.parent
     there = set(dataset.parent.iterdir())
     chosen, regions = Plan.read(run / "plan.yaml"), read_parquet(run / "regions.parquet")
+    decoys, seed = config.cleanse.decoys, config.seed
+    makers: dict[str, Callable[[], DatasetVersion]] = {
+        "cleansed": lambda: apply_plan(data, chosen, regions, root, decoys=decoys, seed=seed),
+        "control": lambda: random_control(data, chosen, regions, root, decoys=decoys, seed=seed),
+        "marker_swapped": lambda: marker_swapped(data, chosen, regions, root, seed=seed),
+    }
     versions: dict[str, Path] = {}
-    makers = {"cleansed": apply_plan, "control": random_control, "marker_swapped": marker_swapped}
     for name, make in makers.items():
-        versions[name] = make(data, chosen, regions, root, seed=seed).path
+        versions[name] = make().path
         progress()("cleanse", len(versions), len(makers))
     write_json(run / "versions.json", {name: path.name for name, path in versions.items()})
     return versions, len(set(versions.values()) - there)
@@ -73,22 +78,23 @@ def evaluate(
     from pipeline.train import load_classifier
 
     raw, cleansed, swapped = (DatasetVersion(p) for p in (dataset, versions["cleansed"], versions["marker_swapped"]))
-    conditions: dict[str, tuple[DatasetVersion, Any]] = {
+    conditions = {
         "raw": (raw, raw.rows("test")),
         "cleansed": (cleansed, cleansed.rows("test")),
         "marker_swapped": (swapped, np.arange(len(swapped))),
         "other_source": (raw, raw.rows("other_source")),
     }
-    tables = []
-    total = len(ARMS) * len(seeds)
+    where = resolve_device(device)
+    classifiers = {}
     for arm in ARMS:
-        for number, (seed, bundle) in enumerate(zip(seeds, bundles[arm], strict=True)):
+        for seed, bundle in zip(seeds, bundles[arm], strict=True):
             model, spec = load_classifier(bundle)
-            model = model.to(resolve_device(device))
-            for condition, (data, rows) in conditions.items():
-                if len(rows):
-                    tables.append(ask(model, spec, data, rows).assign(arm=arm, seed=seed, condition=condition))
-            progress()("evaluate", ARMS.index(arm) * len(seeds) + number + 1, total)
+            classifiers[arm, seed] = (model.to(where), spec)
+    tables = []
+    for number, (condition, (data, rows)) in enumerate(conditions.items(), start=1):
+        if len(rows):
+            tables.append(ask(classifiers, data, rows).assign(condition=condition))
+        progress()("evaluate", number, len(conditions))
     write_parquet(run / "evaluations.parquet", pd.concat(tables, ignore_index=True))
 
 

@@ -39,7 +39,7 @@ def write_report(run: Path, dataset: Path, bundle: Path, config: AuditConfig, st
         model=_model(bundle),
         explanations=_explanations(run, config),
         examples=examples(run, data, _cleansed(run, data), findings, config),
-        plan=_plan(run),
+        plan=_plan(run, config),
         probe=_json_if_there(run / "probe.json"),
         comparison=_json_if_there(run / "comparison.json"),
         review_hint=_hint(run, state),
@@ -78,11 +78,11 @@ def _hint(run: Path, state: RunState) -> str | None:
     return f"cxr-audit decide {run.name} FINDING accepted, then cxr-audit remediate {run.name}"
 
 
-def _plan(run: Path) -> dict[str, Any] | None:
+def _plan(run: Path, config: AuditConfig) -> dict[str, Any] | None:
     from pipeline.cleanse import Plan
 
     path = run / "plan.yaml"
-    return Plan.read(path).model_dump() if path.exists() else None
+    return {**Plan.read(path).model_dump(), "decoys": config.cleanse.decoys} if path.exists() else None
 
 
 def _provenance(run: Path, dataset: Path, bundle: Path) -> dict[str, Any]:

@@ -65,28 +65,40 @@ def apply_plan(
 
 
 def random_control(
-    dataset: DatasetVersion, plan: Plan, regions: pd.DataFrame, datasets_root: Path, *, seed: int = 0
+    dataset: DatasetVersion,
+    plan: Plan,
+    regions: pd.DataFrame,
+    datasets_root: Path,
+    *,
+    decoys: bool = False,
+    seed: int = 0,
 ) -> DatasetVersion:
     """`dataset` with as much filled, in the same images and shapes, at random places instead of the marks.
 
-    Every connected part of an image's mask is moved to a uniformly drawn place where its box meets neither a
-    detected region of any kind nor a part already placed. Where an image has no such place, the least
-    occupied one is taken; `lineage.json` counts those images as `crowded_images`.
+    Every connected part of the mask that `apply_plan` would fill, decoys included, is moved to a uniformly drawn place
+    where its box meets neither a detected region of any kind nor a part already placed. Where an image has no such
+    place, the least occupied one is taken; `lineage.json` counts those images as `crowded_images`.
 
     Args and raises: as `apply_plan`.
     """
-    identity = lineage("random-control", dataset, plan, regions, seed)
+    identity = {**lineage("random-control", dataset, plan, regions, seed), "decoys": decoys}
     mask_of, every = marks(plan, regions_to_clean(plan, regions)), marks(plan, regions)
+    if decoys:
+        mask_of = _with_decoys(dataset, mask_of, seed)
+
+    def detected_of(record: Record) -> Mask:
+        detected = every(record)
+        return np.zeros(content_size(record), dtype=np.bool_) if detected is None else detected
 
     def moved(record: Record) -> Mask | None:
-        mask, detected = mask_of(record), every(record)
-        return None if mask is None or detected is None else _moved(mask, detected, record, seed)
+        mask = mask_of(record)
+        return None if mask is None else _moved(mask, detected_of(record), record, seed)
 
     def crowded(record: Record) -> bool:
-        mask, detected, control = mask_of(record), every(record), moved(record)
-        if mask is None or detected is None or control is None:
+        mask, control = mask_of(record), moved(record)
+        if mask is None or control is None:
             return False
-        return bool((control & detected).any() or control.sum() < mask.sum())
+        return bool((control & detected_of(record)).any() or control.sum() < mask.sum())
 
     edit = _filling(moved, plan, "control", seed)
     crowded_images = sum(map(crowded, dataset.images.to_dict("records")))

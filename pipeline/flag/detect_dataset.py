@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.artifacts import read_parquet, write_parquet
+from pipeline.artifacts import code_version, read_parquet, write_parquet
 from pipeline.dataset import DatasetVersion
 from pipeline.flag.detect import detect
 from pipeline.progress import Progress, silent
@@ -52,10 +52,11 @@ def detect_dataset(
     Returns:
         The table, columns of `REGION_COLUMNS`, in the order of the images table; images without marks have no row.
     """
-    partial = out.with_name(out.name + ".partial") / dataset.meta.version
+    # Parts of another data set or of older detectors must not be continued.
+    partial = out.with_name(out.name + ".partial") / f"{dataset.meta.version}-{code_version('pipeline.flag')}"
     partial.mkdir(parents=True, exist_ok=True)
-    starts = range(0, len(dataset), _TASK)
-    jobs = [(dataset.path, start, partial / f"{start:08d}.parquet") for start in starts]
+    parts = [range(start, min(start + _TASK, len(dataset))) for start in range(0, len(dataset), _TASK)]
+    jobs = [(dataset.path, part, partial / f"{part.start:08d}.parquet") for part in parts]
     done = [job for job in jobs if job[2].exists()]
     progress("detect marks", len(done) * _TASK, len(dataset))
     for number, _ in enumerate(_run([job for job in jobs if job not in done], workers), start=len(done) + 1):
@@ -67,7 +68,8 @@ def detect_dataset(
     return table
 
 
-Job = tuple[Path, int, Path]
+Job = tuple[Path, range, Path]
+"""Dataset version, rows, where the part goes."""
 
 
 def _run(jobs: list[Job], workers: int) -> Iterator[None]:
@@ -79,10 +81,9 @@ def _run(jobs: list[Job], workers: int) -> Iterator[None]:
 
 
 def _detect_part(job: Job) -> None:
-    folder, start, target = job
+    folder, rows, target = job
     dataset = DatasetVersion(folder)
-    rows = np.arange(start, min(start + _TASK, len(dataset)))
-    records = [_record(region) for row in rows for region in _detect_row(dataset, int(row))]
+    records = [_record(region) for row in rows for region in _detect_row(dataset, row)]
     write_parquet(target, pd.DataFrame(records, columns=list(REGION_COLUMNS)).astype(REGION_COLUMNS))
 
 

@@ -24,19 +24,21 @@ INSET = 0.12
 
 
 @cache
-def _models(limit: int) -> Any:
+def _models() -> Any:
     """Detector and recogniser, loaded once a process, single-threaded: the processes share the cores."""
     from rapidocr_onnxruntime import RapidOCR
 
     logging.getLogger("RapidOCR").setLevel(logging.ERROR)
-    return RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1, det_limit_side_len=limit, det_box_thresh=0.5)
+    return RapidOCR(intra_op_num_threads=1, inter_op_num_threads=1, det_box_thresh=0.5)
 
 
 def detect_text(image: Grey8) -> list[Box]:
     """Boxes of text lines on an 8-bit grey image (H, W), in its pixels."""
     height, width = image.shape
     limit = int(np.clip(32 * round(1.5 * min(height, width) / 32), 480, 960))
-    corners, _ = _models(limit).text_det(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
+    detector = _models().text_det
+    detector.limit_side_len = limit  # read anew at every call
+    corners, _ = detector(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))
     boxes = []
     for quad in corners if corners is not None else ():
         (x0, y0), (x1, y1) = np.min(quad, axis=0), np.max(quad, axis=0)
@@ -60,7 +62,7 @@ def read_letters(crops: Sequence[Grey8]) -> list[tuple[str, float]]:
 def _read(crops: Sequence[Grey8], width: int) -> list[tuple[str, float]]:
     if not crops:
         return []
-    recogniser = _models(480).text_rec
+    recogniser = _models().text_rec
     recogniser.rec_image_shape = [3, 48, width]
     found, _ = recogniser([cv2.cvtColor(np.ascontiguousarray(crop), cv2.COLOR_GRAY2BGR) for crop in crops])
     return [(str(entry[0]), float(entry[1])) for entry in found]

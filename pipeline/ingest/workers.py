@@ -41,7 +41,7 @@ def mapper(workers: int) -> Iterator[Mapper]:
         except BrokenProcessPool as error:
             raise CxrAuditError(
                 "A worker process died while reading images: memory ran out, or a decoder crashed on a damaged file. "
-                "Run again with fewer --workers: finished shards are kept. If it dies at the same place, a file there is bad."
+                "Run again with fewer --workers: finished shards are kept. If that dies too, a file there is bad."
             ) from error
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from models.spec import ModelSpec
 from pipeline.config import CompareConfig
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import EmptyResultError, InputError
-from pipeline.inference import predict
+from pipeline.inference import BATCH, probabilities
 from pipeline.randomness import numpy_generator
 from pipeline.statistics import Floats, clusters, divide, percentile_interval, resample_weights, weighted_auroc
 
@@ -31,11 +31,37 @@ _BLOCK = 2_000_000
 """Numbers of one block of resample weights: bounds memory, whatever the number of images."""
 
 
-def evaluate(model: nn.Module, spec: ModelSpec, dataset: DatasetVersion, rows: NDArray[np.int64]) -> pd.DataFrame:
-    """Predictions of `rows`: `image_id`, `patient_id`, `label` and a column ``p_<class>`` for each class of `spec`."""
-    table = dataset.images.iloc[rows][["image_id", "patient_id", "label"]].reset_index(drop=True)
-    probabilities = predict(model, spec, dataset, rows)
-    return table.assign(**{f"p_{name}": probabilities[:, column] for column, name in enumerate(spec.classes)})
+def evaluate(
+    classifiers: Mapping[tuple[str, int], tuple[nn.Module, ModelSpec]], dataset: DatasetVersion, rows: NDArray[np.int64]
+) -> pd.DataFrame:
+    """Predictions of `rows` by every classifier: `arm`, `seed`, `image_id`, `patient_id`, `label`, ``p_<class>``.
+
+    Args:
+        classifiers: (arm, seed) -> classifier and its contract. Images are read once for all of them.
+        dataset: where the pixels are.
+        rows: row numbers of `dataset`.
+    """
+    images = dataset.images.iloc[rows][["image_id", "patient_id", "label"]].reset_index(drop=True)
+    found: dict[tuple[str, int], list[NDArray[np.float32]]] = {key: [] for key in classifiers}
+    for start in range(0, len(rows), BATCH):
+        batch = dataset.tensor(rows[start : start + BATCH])
+        inputs: dict[ModelSpec, Tensor] = {}
+        for key, (model, spec) in classifiers.items():
+            if spec not in inputs:
+                inputs[spec] = spec.preprocess(batch)
+            found[key].append(probabilities(model, inputs[spec]))
+    tables = [
+        images.assign(
+            arm=arm, seed=seed, **{f"p_{name}": column for name, column in zip(spec.classes, values.T, strict=True)}
+        )
+        for (arm, seed), (_, spec) in classifiers.items()
+        for values in [np.concatenate(found[arm, seed])]
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def _columns(spec: ModelSpec, values: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    return {f"p_{name}": values[:, number] for number, name in enumerate(spec.classes)}
 
 
 def compare(

@@ -1,291 +1,200 @@
-"""A chest in numbers: attenuation along the beam, organ by organ, for one patient in one pose.
-
-Coordinates: x to the right of the picture (the patient's left), y down, both in [-1, 1] for the field of view.
-Every organ adds to (or, as air, takes from) the attenuation; `film` turns the sum into grey values.
-"""
+"""A chest in centimetres of tissue and bone along the beam, organ by organ, for one patient in one pose."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
 
-Plane = NDArray[np.float32]
-Points = NDArray[np.float64]
+from pipeline.ingest.synthetic.canvas import (
+    Canvas,
+    Plane,
+    Points,
+    Pose,
+    ellipse,
+    fractal,
+    moved,
+    smooth_loop,
+    smooth_path,
+)
+from pipeline.ingest.synthetic.skeleton import Cage, bones
+from pipeline.ingest.synthetic.vessels import vessels
 
-AIR = 0.78
-"""Share of the soft tissue's attenuation that inflated lung takes away."""
+View = Literal["AP", "PA"]
+
+SOFT_TISSUE = 0.19
+"""Linear attenuation of soft tissue, 1/cm, near 70 keV mean energy."""
+BONE = 0.30
+"""What bone adds to it, 1/cm."""
+AIR_DEPTH = 14.0
+"""Air along the beam through the middle of a lung, cm."""
+_LEVELS = (-1.2, -0.8, -0.4, 0.1, 0.5, 1.3)
+_THICKNESS = (11.0, 15.0, 20.0, 21.0, 22.0, 22.5)
+"""Depth of the body in cm at heights `_LEVELS`: neck, shoulders, chest, belly."""
 
 
 @dataclass(frozen=True)
 class Body:
     """What differs between patients."""
 
+    cage: Cage
     width: float
     heart: float
+    aorta: float
     diaphragm: float
-    apex: float
-    rib_slope: float
-    spine_shift: float
-    fat: float
-    gas: bool
+    depth: float
+    flank: float
+    breast: float
+    stomach_gas: float
+    arm: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Body:
+    def draw(cls, rng: np.random.Generator, sex: Literal["F", "M"]) -> Body:
         """A random adult."""
         return cls(
-            width=rng.uniform(0.84, 1.0),
-            heart=rng.uniform(0.85, 1.25),
-            diaphragm=rng.uniform(0.42, 0.62),
-            apex=rng.uniform(-0.80, -0.70),
-            rib_slope=rng.uniform(0.75, 1.25),
-            spine_shift=rng.uniform(-0.03, 0.03),
-            fat=rng.uniform(0.8, 1.2),
-            gas=bool(rng.random() < 0.6),
+            cage=Cage.draw(rng),
+            width=rng.uniform(0.92, 1.08),
+            heart=rng.uniform(0.86, 1.2),
+            aorta=rng.uniform(0.7, 1.3),
+            diaphragm=rng.uniform(0.36, 0.52),
+            depth=rng.uniform(0.92, 1.12),
+            flank=rng.uniform(0.02, 0.14),
+            breast=rng.uniform(0.6, 2.8) if sex == "F" else 0.0,
+            stomach_gas=rng.uniform(2.0, 7.0) if rng.random() < 0.55 else 0.0,
+            arm=rng.uniform(0.0, 0.35),
         )
 
 
 @dataclass(frozen=True)
-class Pose:
-    """How the patient stood, or lay, before the detector."""
-
-    angle: float
-    shift: tuple[float, float]
-    scale: float
-    breath: float
-    """Inspiration: moves the diaphragm down."""
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator) -> Pose:
-        """A random, roughly centred pose."""
-        shift = (float(rng.uniform(-0.05, 0.05)), float(rng.uniform(-0.04, 0.04)))
-        return cls(float(rng.uniform(-4, 4)), shift, float(rng.uniform(1.04, 1.22)), float(rng.uniform(-0.06, 0.06)))
-
-
-@dataclass(frozen=True)
 class Chest:
-    """Attenuation (size, size) and the lung fields, float in [0, 1], in the same pixels."""
+    """The beam's path through one chest; planes are (size, size).
+
+    Attributes:
+        attenuation: sum over the path, no unit.
+        air: cm of aerated lung on the path.
+        canvas: maps body coordinates to these pixels.
+    """
 
     attenuation: Plane
-    lungs: Plane
+    air: Plane
+    canvas: Canvas
 
 
-class Canvas:
-    """Draws soft-edged shapes given in body coordinates, under a pose."""
-
-    def __init__(self, size: int, pose: Pose, width: float) -> None:
-        self.size = size
-        cos, sin = np.cos(np.radians(pose.angle)), np.sin(np.radians(pose.angle))
-        self._turn = pose.scale * np.array([[cos * width, -sin], [sin * width, cos]])
-        self._shift = np.array(pose.shift)
-
-    def pixels(self, points: Points) -> Points:
-        """Body coordinates (n, 2) -> pixel coordinates (n, 2)."""
-        return np.asarray(((points @ self._turn.T + self._shift) + 1) * (self.size / 2))
-
-    def blank(self) -> Plane:
-        """An empty plane."""
-        return np.zeros((self.size, self.size), dtype=np.float32)
-
-    def soften(self, plane: Plane, softness: float) -> Plane:
-        """Blur by `softness` body units."""
-        return np.asarray(cv2.GaussianBlur(plane, (0, 0), max(softness * self.size / 2, 0.3)), dtype=np.float32)
-
-    def area(self, outline: Points, softness: float) -> Plane:
-        """Filled closed curve through `outline` (n, 2), 1 inside."""
-        plane = self.blank()
-        self.cut(plane, smooth_loop(outline), 1.0)
-        return self.soften(plane, softness)
-
-    def cut(self, plane: Plane, outline: Points, value: float) -> None:
-        """Set the inside of closed `outline` (n, 2) of `plane` to `value`."""
-        cv2.fillPoly(plane, [np.round(self.pixels(outline) * 16).astype(np.int32)], value, cv2.LINE_AA, 4)
-
-    def stroke(self, plane: Plane, path: Points, width: float, value: float) -> None:
-        """Draw `path` (n, 2) into `plane`, `width` in body units."""
-        fixed = np.round(self.pixels(path) * 16).astype(np.int32)
-        cv2.polylines(plane, [fixed], False, value, max(1, round(width * self.size / 2)), cv2.LINE_AA, 4)
-
-    def disc(self, centre: tuple[float, float], radii: tuple[float, float], softness: float) -> Plane:
-        """Filled ellipse, 1 inside."""
-        angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-        outline = np.stack([centre[0] + radii[0] * np.cos(angle), centre[1] + radii[1] * np.sin(angle)], axis=1)
-        return self.area(outline, softness)
-
-
-def smooth_loop(points: Points, per_edge: int = 8) -> Points:
-    """Closed Catmull-Rom curve through `points`."""
-    before, after, beyond = np.roll(points, 1, 0), np.roll(points, -1, 0), np.roll(points, -2, 0)
-    t = np.linspace(0, 1, per_edge, endpoint=False)[None, :, None]
-    p0, p1, p2, p3 = (p[:, None, :] for p in (before, points, after, beyond))
-    curve = 0.5 * (2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3)
-    return np.asarray(curve.reshape(-1, 2))
-
-
-def fractal(size: int, rng: np.random.Generator, octaves: tuple[int, ...] = (4, 8, 16, 32)) -> Plane:
-    """Smooth noise with detail at several scales, zero mean, unit variance, (size, size)."""
-    total = np.zeros((size, size), dtype=np.float32)
-    for number, cells in enumerate(octaves):
-        coarse = rng.standard_normal((cells + 3, cells + 3)).astype(np.float32)
-        total += cv2.resize(coarse, (size, size), interpolation=cv2.INTER_CUBIC) * 0.6**number
-    return np.asarray((total - total.mean()) / total.std(), dtype=np.float32)
-
-
-def build_chest(size: int, body: Body, pose: Pose, rng: np.random.Generator) -> Chest:
+def build_chest(size: int, body: Body, pose: Pose, view: View, rng: np.random.Generator) -> Chest:
     """The healthy chest of `body` in `pose`; `rng` draws its vessels and texture."""
     canvas = Canvas(size, pose, body.width)
-    right, left = _lung(canvas, body, pose, -1), _lung(canvas, body, pose, +1)
-    lungs = np.maximum(right, left)
-    tissue = _torso(canvas, body)
-    inside = tissue * (1 - AIR * lungs)
-    soft = 0.27 * _heart(canvas, body) + 0.17 * _mediastinum(canvas, body)
-    bones = 0.20 * _ribs(canvas, body) + 0.20 * _spine(canvas, body) + 0.20 * _shoulders(canvas, body)
-    attenuation = inside + soft + bones * tissue.clip(0.3, 1) + 0.11 * _vessels(canvas, rng) * lungs
-    if body.gas:
-        attenuation -= 0.22 * canvas.disc((0.38, body.diaphragm + 0.26), (0.16, 0.08), 0.02)
-    attenuation += 0.012 * fractal(size, rng) * tissue + 0.010 * fractal(size, rng, (32, 64, 128)) * lungs
-    return Chest(attenuation.clip(0, None).astype(np.float32), lungs.clip(0, 1))
+    trunk, arms = _torso(canvas, body), _arms(canvas, body)
+    air = _air(canvas, body, pose, view)
+    air = np.minimum(air, 0.64 * trunk) * (1 + 0.035 * fractal(size, rng, (24, 48, 96, 192)))
+    # Blood in the vessels takes the place of air.
+    air = np.clip(air - vessels(canvas, pose, rng) * air / AIR_DEPTH, 0, None)
+    tissue = np.maximum(trunk - air - _gas(canvas, body, pose), arms) + _breasts(canvas, body)
+    tissue *= 1 + 0.012 * fractal(size, rng)
+    attenuation = SOFT_TISSUE * tissue.clip(0, None) + BONE * bones(canvas, body.cage, pose, ap=view == "AP")
+    return Chest(attenuation.astype(np.float32), air.astype(np.float32), canvas)
 
 
 def _torso(canvas: Canvas, body: Body) -> Plane:
-    side = np.array(
-        [[0.22, -1.3], [0.26, -0.92], [0.62, -0.84], [1.02, -0.74], [1.2, -0.4], [1.02, 0.2], [1.0, 0.7], [1.04, 1.4]]
-    )
-    outline = np.concatenate([side, side[::-1] * [-1, 1]])
-    shape = canvas.area(outline, 0.03)
-    thick = canvas.soften(shape, 0.25)  # thinner towards the skin
-    below = canvas.area(np.array([[-1.2, body.diaphragm], [1.2, body.diaphragm], [1.2, 1.6], [-1.2, 1.6]]), 0.15)
-    return np.asarray(shape * (0.35 + 0.5 * thick * body.fat) + 0.22 * below * shape, dtype=np.float32)
+    wide = 0.80 + body.flank
+    side = [[0.23, -1.6], [0.24, -1.02], [0.34, -0.90], [0.62, -0.80], [0.90, -0.70], [1.02, -0.52]]
+    side += [[0.92, -0.34], [wide, -0.15], [wide, 0.2], [wide + 0.02, 0.6], [wide + 0.05, 1.0], [wide + 0.05, 1.6]]
+    half = np.array(side)
+    outline = smooth_loop(np.concatenate([half, half[::-1] * [-1, 1]]))
+    _x, y = canvas.coordinates()
+    depth = np.interp(y, _LEVELS, _THICKNESS).astype(np.float32)
+    return np.asarray(canvas.soften(canvas.bulge(outline, 0.30), 0.006) * depth * body.depth, dtype=np.float32)
 
 
-def _lung(canvas: Canvas, body: Body, pose: Pose, side: int) -> Plane:
-    """side -1: the patient's right lung (left of the picture), the larger one with the higher dome."""
-    base = body.diaphragm + pose.breath + (0.0 if side < 0 else 0.05)
-    notch = 0.15 if side < 0 else 0.15 + 0.20 * body.heart
-    lateral = [[0.34, body.apex], [0.55, body.apex + 0.16], [0.70, -0.28], [0.77, 0.05], [0.78, base - 0.05]]
-    dome = [[0.76, base + 0.13], [0.62, base + 0.02], [0.42, base - 0.07], [notch + 0.06, base - 0.02]]
-    medial = [[notch, base - 0.16], [0.16, -0.05], [0.15, -0.35], [0.20, body.apex + 0.10]]
-    outline = np.array(lateral + dome + medial)
-    return canvas.area(outline * [side, 1], 0.012)
-
-
-def _heart(canvas: Canvas, body: Body) -> Plane:
-    low = body.diaphragm
-    left = canvas.disc((0.14, low - 0.20), (0.29 * body.heart, 0.27), 0.025)
-    right = canvas.disc((-0.08, low - 0.16), (0.15 * body.heart, 0.20), 0.025)
-    return np.maximum(left, right)
-
-
-def _mediastinum(canvas: Canvas, body: Body) -> Plane:
-    middle = np.array([body.spine_shift, 0.0])
-    outline = np.array(
-        [[-0.12, -1.1], [0.12, -1.1], [0.13, -0.5], [0.16, 0.0], [0.15, 0.7], [-0.12, 0.7], [-0.12, 0.0], [-0.13, -0.5]]
-    )
-    band = canvas.area(outline + middle, 0.03)
-    knob = canvas.disc((0.13 + body.spine_shift, -0.36), (0.09, 0.10), 0.02)
-    pipe = np.array([[-0.045, -1.1], [0.025, -1.1], [0.02, -0.3], [-0.04, -0.3]])
-    windpipe = canvas.area(pipe + middle, 0.01)
-    return np.asarray(np.maximum(band, knob) - 0.45 * windpipe, dtype=np.float32)
-
-
-def _ribs(canvas: Canvas, body: Body) -> Plane:
-    """Posterior ribs, strong and nearly level, and anterior ribs, faint and steep."""
-    plane = canvas.blank()
-    t = np.linspace(0, 1, 24)
-    for number in range(10):
-        top = -0.78 + 0.135 * number
-        reach = 0.80 * np.sqrt(np.clip(1 - ((top - 0.15) / 1.15) ** 2, 0.2, 1))
-        for side in (-1, 1):
-            x = side * (0.07 + (reach - 0.07) * t)
-            back = np.stack([x, top - 0.05 * np.sin(np.pi * t * 0.8) + body.rib_slope * 0.16 * t**2], axis=1)
-            _bone(canvas, plane, back, 0.040, 0.75)
-            if 0 < number < 7:
-                x = side * (reach - (reach - 0.30) * t)
-                front = np.stack([x, top + 0.12 + body.rib_slope * (0.30 * t**1.3 - 0.03 * np.sin(np.pi * t))], axis=1)
-                _bone(canvas, plane, front, 0.036, 0.38)
-    return canvas.soften(plane, 0.004)
-
-
-def _bone(canvas: Canvas, plane: Plane, path: Points, width: float, value: float) -> None:
-    """Dense cortex around a less dense core, added to what is there: crossing bones are brighter."""
-    shaft = canvas.blank()
-    canvas.stroke(shaft, path, width, value)
-    canvas.stroke(shaft, path, width * 0.5, value * 0.62)
-    plane += shaft
-
-
-def _spine(canvas: Canvas, body: Body) -> Plane:
-    """Vertebral bodies with discs between them, and the spinous processes behind."""
-    plane = canvas.blank()
-    half = np.array([[0.074, 0.0], [0.066, 0.05], [0.074, 0.105]])
-    shape = np.concatenate([half, half[::-1] * [-1, 1]])
-    process = np.array([[0.0, 0.04], [0.016, 0.09], [0.0, 0.13], [-0.016, 0.09]])
-    for number in range(17):
-        place = [body.spine_shift, -1.1 + 0.13 * number]
-        canvas.cut(plane, shape + place, 0.8)
-        canvas.cut(plane, process + place, 1.3)
-    return canvas.soften(plane, 0.009)
-
-
-def _shoulders(canvas: Canvas, body: Body) -> Plane:
-    plane = canvas.blank()
-    t = np.linspace(0, 1, 20)
+def _arms(canvas: Canvas, body: Body) -> Plane:
+    """Upper arms, hanging or held away by `body.arm`."""
+    total = np.zeros((canvas.size, canvas.size), dtype=np.float32)
     for side in (-1, 1):
-        clavicle = np.stack([side * (0.08 + 0.66 * t), -0.60 - 0.16 * t + 0.05 * np.sin(2 * np.pi * t)], axis=1)
-        _bone(canvas, plane, clavicle, 0.055, 0.8)
-        blade = np.array([[0.80, -0.66], [0.90, -0.30], [0.76, 0.02], [0.70, -0.30]]) * [side, 1]
-        plane += 0.30 * canvas.area(blade, 0.015)
-        plane += 0.9 * canvas.disc((side * 0.98, -0.66), (0.13, 0.12), 0.02)
-    return canvas.soften(plane, 0.004)
+        outer = np.array([[1.00, -0.64], [1.13, -0.40], [1.20 + body.arm, 0.2], [1.24 + 1.5 * body.arm, 0.8]])
+        inner = outer[::-1] - [0.22, -0.04]
+        outline = smooth_loop(np.concatenate([outer, inner]) * [side, 1])
+        total = np.maximum(total, 11.0 * canvas.bulge(outline, 0.11))
+    return total
 
 
-def _vessels(canvas: Canvas, rng: np.random.Generator) -> Plane:
-    """Branching from both hila, thinner towards the periphery."""
-    plane = canvas.blank()
+def _breasts(canvas: Canvas, body: Body) -> Plane:
+    if not body.breast:
+        return np.zeros((canvas.size, canvas.size), dtype=np.float32)
+    drawing = canvas.blank()
     for side in (-1, 1):
-        hilum = np.array([side * 0.19, -0.06 if side < 0 else -0.10])
-        plane += 0.9 * canvas.disc((float(hilum[0]), float(hilum[1])), (0.06, 0.11), 0.03)
-        for angle in np.linspace(-1.35, 1.35, 9):
-            _branch(canvas, plane, hilum, np.arctan2(np.sin(angle), side * np.cos(angle)), 0.16, 0.026, 4, rng)
-    return canvas.soften(plane, 0.004)
+        canvas.fill(
+            drawing,
+            smooth_loop(np.array([[0.2, 0.22], [0.5, -0.1], [0.8, 0.1], [0.8, 0.34], [0.52, 0.46]]) * [side, 1]),
+        )
+    return body.breast * canvas.soften(drawing, 0.04)
 
 
-def _branch(
-    canvas: Canvas,
-    plane: Plane,
-    start: Points,
-    angle: float,
-    length: float,
-    width: float,
-    depth: int,
-    rng: np.random.Generator,
-) -> None:
-    bend = angle + rng.normal(0, 0.18)
-    middle = start + 0.5 * length * np.array([np.cos(angle), np.sin(angle)])
-    end = middle + 0.5 * length * np.array([np.cos(bend), np.sin(bend)])
-    canvas.stroke(plane, np.stack([start, middle, end]), width, 0.35 + 0.12 * depth)
-    if depth > 1:
-        for turn in (-1, 1):
-            next_angle = bend + turn * rng.uniform(0.2, 0.55)
-            _branch(canvas, plane, end, next_angle, length * rng.uniform(0.65, 0.9), width * 0.68, depth - 1, rng)
+def _air(canvas: Canvas, body: Body, pose: Pose, view: View) -> Plane:
+    """Air on the path in cm: the lungs, less what the mediastinum and the heart take."""
+    lungs = np.zeros((canvas.size, canvas.size), dtype=np.float32)
+    below = canvas.blank()
+    for side in (-1, 1):
+        outline, behind = _lung(body, pose, side)
+        lungs = np.maximum(lungs, canvas.bulge(outline, 0.17))
+        canvas.fill(below, outline)
+        canvas.fill(below, behind)
+    lungs = np.maximum(lungs, 0.13 * canvas.soften(below, 0.05))
+    heart, middle = _heart(canvas, body, pose, view), _mediastinum(canvas, body, pose)
+    return np.asarray(AIR_DEPTH * lungs * (1 - heart) * (1 - middle), dtype=np.float32)
 
 
-def film(attenuation: Plane, rng: np.random.Generator, *, exposure: float, contrast: float, noise: float) -> Plane:
-    """Grey values in [0, 1] as a display shows them: scatter, detector curve, quantum noise, detector blur.
+def _lung(body: Body, pose: Pose, side: int) -> tuple[Points, Points]:
+    """Outline of a lung above its dome, and of the thin lung behind and below it.
 
-    Args:
-        attenuation: sum along the beam.
-        rng: draws the noise.
-        exposure: shifts the curve; larger = darker.
-        contrast: slope of the curve.
-        noise: standard deviation at full attenuation; less where more quanta arrive.
+    side -1: the patient's right lung (left of the picture), with the higher dome.
     """
-    size = attenuation.shape[0]
-    scattered = 0.86 * attenuation + 0.14 * gaussian_filter(attenuation, size * 0.06)
-    grey = 1 / (1 + np.exp(-contrast * (scattered - exposure)))
-    quanta = rng.standard_normal(attenuation.shape).astype(np.float32)
-    grain = cv2.GaussianBlur(quanta, (0, 0), 0.7) * noise * (0.35 + 0.65 * grey)
-    return np.asarray(np.clip(grey + grain, 0, 1), dtype=np.float32)
+    base = body.diaphragm + pose.breath + (0.0 if side < 0 else 0.045)
+    rim = body.cage.rim()
+    angle = np.array([0.985 * float(np.interp(base + 0.2, rim[:, 1], rim[:, 0])), base + 0.23])
+    wall = np.concatenate([[[0.09, -0.80], [0.17, -0.86], [0.26, -0.82]], rim[rim[:, 1] < base + 0.15], angle[None]])
+    dome = np.array([angle, [0.58, base + 0.055], [0.38, base], [0.22, base + 0.01], [0.06, base + 0.08]])
+    medial = np.array([[0.05, base - 0.1], [0.05, -0.3], [0.06, -0.65]])
+    lung = np.concatenate([smooth_path(wall), smooth_path(dome), medial])
+    behind = np.concatenate([dome, [[0.06, base + 0.16], [0.3, base + 0.20], [0.55, base + 0.23]]])
+    return lung * [side, 1], behind * [side, 1]
+
+
+def _heart(canvas: Canvas, body: Body, pose: Pose, view: View) -> Plane:
+    """Share of the air in [0, 1] that the heart takes; it is magnified where it lies far from the film (AP)."""
+    big = body.heart * (1.08 if view == "AP" else 1.0)
+    low = body.diaphragm + pose.breath
+    left = [[0.10, -0.22], [0.16, -0.12], [0.23, 0.02], [0.33, 0.20], [0.40, 0.36], [0.40, 0.56]]
+    right = [[0.10, 0.60], [-0.08, 0.56], [-0.15, 0.44], [-0.165, 0.28], [-0.14, 0.12], [-0.08, -0.10]]
+    outline = moved(np.array(left + right) * [big, 1.0], 0.04 * pose.turn, low - 0.44)
+    bulge = canvas.bulge(smooth_loop(outline), 0.20)
+    return canvas.soften(np.where(bulge > 0.05, 0.62 + 0.36 * bulge, 0).astype(np.float32), 0.010)
+
+
+def _mediastinum(canvas: Canvas, body: Body, pose: Pose) -> Plane:
+    """Share of the air taken by the great vessels and the gullet: cava, aortic knob, pulmonary trunk."""
+    drawing = canvas.blank()
+    lean = 0.035 * pose.turn
+    knob = 0.10 + 0.05 * body.aorta
+    left = [[0.10, -1.1], [0.09, -0.62], [knob, -0.50], [knob + 0.02, -0.42], [knob - 0.03, -0.33], [0.14, -0.22]]
+    right = [[0.10, 0.2], [-0.10, 0.2], [-0.12, -0.2], [-0.12, -0.5], [-0.10, -0.75], [-0.11, -1.1]]
+    canvas.fill(drawing, smooth_loop(moved(np.array(left + right), lean, 0)))
+    low = np.array([[0.10, -0.3], [0.13, 0.2], [0.12, 0.9], [-0.1, 0.9], [-0.09, 0.2], [-0.09, -0.3]])
+    canvas.fill(drawing, smooth_loop(low))
+    return 0.96 * canvas.soften(drawing, 0.016)
+
+
+def _gas(canvas: Canvas, body: Body, pose: Pose) -> Plane:
+    """Windpipe, main bronchi and, in some, the stomach bubble: cm of air outside the lungs."""
+    pipes = canvas.blank()
+    lean = [0.02 * pose.turn, 0.0]
+    for path in (
+        [[0.0, -1.2], [0.005, -0.6], [0.02, -0.25]],
+        [[0.02, -0.27], [-0.14, -0.08]],
+        [[0.02, -0.27], [0.18, -0.05]],
+    ):
+        canvas.stroke(pipes, np.array(path) + lean, 0.075 if len(path) == 3 else 0.055)
+    gas = 1.8 * canvas.soften(pipes, 0.012)
+    if body.stomach_gas:
+        top = body.diaphragm + pose.breath + 0.045
+        gas += body.stomach_gas * canvas.bulge(ellipse((0.42, top + 0.14), (0.17, 0.075)), 0.07)
+    return gas

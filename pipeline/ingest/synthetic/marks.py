@@ -1,28 +1,47 @@
-"""Printed characters on a film: side markers, stamps, dates, day counts, panel letters, arrows."""
+"""Which marks a film carries and where: side markers, stamps, dates, day counts, panel letters, arrows.
+
+All are drawn independently of the class but one, the tied mark. It is laid out last, so that nothing about the others
+depends on it.
+"""
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 
-import cv2
-import matplotlib as mpl
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.ingest.synthetic.anatomy import Plane
+from pipeline.ingest.synthetic.canvas import Plane
+from pipeline.ingest.synthetic.lettering import Frame, Stamp, arrow, lettering
 from pipeline.types import Box, RegionKind
 
-POSITIONS = frozenset({"PORTABLE", "AP", "PA", "SUPINE", "ERECT", "PORTATIL", "SEMI-ERECT", "SITTING", "MOBILE"})
-INK = 0.2
-"""Opacity from which a pixel counts as ink in the true box."""
+SIDES = frozenset("LRDI")
+POSITIONS = frozenset(
+    {"PORTABLE", "AP", "PA", "SUPINE", "ERECT", "PORTATIL", "SEMI-ERECT", "SITTING", "MOBILE", "DECUBITUS", "UPRIGHT"}
+)
+
+Range = tuple[float, float]
+Zone = tuple[Range, Range]
+"""Where a mark's centre may lie: x and y as shares of the image side."""
+
+_CORNERS: tuple[Zone, ...] = (
+    ((0.12, 0.30), (0.03, 0.12)),
+    ((0.70, 0.88), (0.03, 0.12)),
+    ((0.12, 0.30), (0.88, 0.97)),
+    ((0.70, 0.88), (0.88, 0.97)),
+)
+_ANYWHERE: Zone = ((0.0, 1.0), (0.0, 1.0))
+_LEFT: Zone = ((0.06, 0.20), (0.05, 0.30))
+_RIGHT: Zone = ((0.80, 0.94), (0.05, 0.30))
+_PANEL: Zone = ((0.04, 0.09), (0.90, 0.96))
+_LUNGS: Zone = ((0.20, 0.80), (0.30, 0.75))
+_GAP = 3.0
+"""Smallest distance between two marks, pixels."""
 
 
 @dataclass(frozen=True)
 class PlantedMark:
-    """A mark and its true place: tight box of its ink, image pixels."""
+    """A mark and its true place: tight box of its ink in image pixels."""
 
     kind: RegionKind
     text: str
@@ -34,135 +53,142 @@ class Habits:
     """How one hospital prints."""
 
     fonts: tuple[str, ...]
-    frames: tuple[str, ...]
-    """Of side markers: none, box, circle."""
-    size: tuple[float, float]
-    """Character height as a share of the image side."""
+    frames: dict[Frame, float]
+    """Of letters: how often each."""
+    height: Range
+    """Of a stamp's capitals, as a share of the image side."""
+    sides: tuple[str, str]
+    """Letters for the patient's right and left."""
+    words: tuple[str, ...]
 
 
-SOURCE_A = Habits(
-    ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono.ttf"), ("none", "none", "box", "circle"), (0.034, 0.052)
+HABITS_A = Habits(
+    ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSansMono.ttf", "cmss10.ttf"),
+    {"plain": 0.55, "box": 0.15, "circle": 0.15, "plate": 0.15},
+    (0.030, 0.045),
+    ("R", "L"),
+    ("AP", "SUPINE", "ERECT", "CHEST", "UPRIGHT", "BOX 1"),
 )
-SOURCE_B = Habits(("DejaVuSerif.ttf", "STIXGeneral.ttf", "DejaVuSansMono-Bold.ttf"), ("none", "circle"), (0.038, 0.06))
+HABITS_B = Habits(
+    ("DejaVuSerif.ttf", "STIXGeneral.ttf", "DejaVuSansMono-Bold.ttf", "DejaVuSerif-Italic.ttf"),
+    {"plain": 0.5, "box": 0.05, "circle": 0.4, "plate": 0.05},
+    (0.030, 0.048),
+    ("D", "I"),
+    ("AP", "SUPINO", "SEMI-SENTADO", "TORAX", "DECUBITUS"),
+)
+
+
+def kind_of(text: str) -> RegionKind:
+    """What sort of mark a printed `text` is."""
+    if text in SIDES:
+        return "side"
+    if text.upper() in POSITIONS:
+        return "position"
+    if re.fullmatch(r"[\d\s]+([/:.-][\d\s]+)+", text):
+        return "date"
+    if any(character.isdigit() for character in text):
+        return "number"
+    return "panel" if len(text) == 1 else "word"
 
 
 class Printer:
-    """Prints marks on one image, never one over another."""
+    """Lays out the marks of one film, never one over another, then prints them."""
 
-    def __init__(self, image: Plane, habits: Habits, rng: np.random.Generator) -> None:
-        self.image = image.copy()
-        self.marks: list[PlantedMark] = []
-        self._habits = habits
-        self._rng = rng
+    def __init__(self, size: int, habits: Habits, rng: np.random.Generator) -> None:
+        self._size, self._habits, self._rng = size, habits, rng
+        self._laid: list[tuple[PlantedMark, Stamp]] = []
 
-    def side_marker(self) -> None:
-        """L or R in the upper outer corner of that side, plain, boxed or circled, sometimes rotated."""
-        letter = "L" if self._rng.random() < 0.7 else "R"
-        frame = str(self._rng.choice(self._habits.frames))
-        stamp = framed(self._text(letter, 1.25), frame)
-        if self._rng.random() < 0.15:
-            stamp = np.rot90(stamp).copy()
-        self._place("side", letter, stamp, x=(0.80, 0.93) if letter == "L" else (0.07, 0.20), y=(0.06, 0.22))
+    @property
+    def marks(self) -> tuple[PlantedMark, ...]:
+        """What was laid out so far."""
+        return tuple(mark for mark, _ in self._laid)
 
-    def stamp(self, text: str) -> None:
-        """A word near a corner, sometimes in a box."""
-        kind: RegionKind = "position" if text in POSITIONS else "word"
-        drawn = framed(self._text(text, 0.9), "box" if self._rng.random() < 0.2 else "none")
-        left = self._rng.random() < 0.5
-        self._place(
-            kind,
-            text,
-            drawn,
-            x=(0.16, 0.26) if left else (0.74, 0.84),
-            y=(0.04, 0.12) if self._rng.random() < 0.6 else (0.88, 0.95),
-        )
+    def side_markers(self, tied: str) -> None:
+        """A letter beside one shoulder or both, plain, boxed, circled or on a plate, often askew."""
+        chance = self._rng.random()
+        right, left = self._habits.sides
+        for letter, zone, wanted in ((right, _LEFT, chance < 0.45), (left, _RIGHT, chance > 0.3)):
+            if wanted and letter != tied:
+                angle = float(self._rng.choice([0, self._rng.normal(0, 9), 90, -90], p=[0.5, 0.36, 0.07, 0.07]))
+                stamp = self._letters(letter, self._rng.uniform(1.0, 1.5), angle)
+                self._lay("side", letter, stamp, (zone,))
 
-    def incidental(self) -> None:
-        """Marks that say nothing of the class: date, day count, panel letter, arrow."""
-        if self._rng.random() < 0.25:
-            day, month, year = self._rng.integers(1, 29), self._rng.integers(1, 13), self._rng.integers(2018, 2023)
-            self._place(
-                "date",
-                f"{day:02d}/{month:02d}/{year}",
-                self._text(f"{day:02d}/{month:02d}/{year}", 0.7),
-                (0.15, 0.85),
-                (0.93, 0.97),
-            )
-        if self._rng.random() < 0.08:
-            text = f"DAY {self._rng.integers(1, 15)}"
-            self._place("number", text, self._text(text, 0.9), (0.15, 0.85), (0.04, 0.09))
-        if self._rng.random() < 0.08:
-            letter = str(self._rng.choice(list("ABCab")))
-            self._place("panel", letter, self._text(letter, 1.4), (0.05, 0.09), (0.90, 0.95))
-        if self._rng.random() < 0.06:
-            self._place("arrow", "", self._arrow(), (0.25, 0.75), (0.3, 0.75))
+    def incidental(self, tied: str) -> None:
+        """Marks that say nothing of the class: words, dates, day counts, panel letters, arrows."""
+        rng = self._rng
+        if rng.random() < 0.30:
+            self._write(str(rng.choice([word for word in self._habits.words if word != tied])), 0.8, _CORNERS)
+        if rng.random() < 0.25:
+            self._write(self._date(), 0.7, _CORNERS)
+        if rng.random() < 0.10:
+            form = str(rng.choice(["DAY {}", "Day {}", "D{}", "{} h"]))
+            self._write(form.format(rng.integers(1, 15)), 0.9, _CORNERS)
+        if rng.random() < 0.10:
+            letter = str(rng.choice([letter for letter in "ABCabc" if letter != tied]))
+            self._lay("panel", letter, self._letters(letter, 1.4), (_PANEL,))
+        if rng.random() < 0.08:
+            stamp = arrow(rng.uniform(0.06, 0.11) * self._size, rng.uniform(0, 360))
+            self._lay("arrow", "", stamp, (_LUNGS,))
 
-    def _text(self, text: str, relative: float) -> Plane:
-        height = self._rng.uniform(*self._habits.size) * relative * self.image.shape[0]
-        return lettering(text, str(self._rng.choice(self._habits.fonts)), max(round(height * 1.35), 9))
+    def tied(self, text: str) -> None:
+        """The mark under study; it always finds a place, if need be that of an incidental one."""
+        angle = float(self._rng.choice([0, 90], p=[0.94, 0.06]))
+        stamp = self._letters(text, 1.0, angle)
+        while not self._lay(kind_of(text), text, stamp, _CORNERS) and not self._lay(
+            kind_of(text), text, stamp, (_ANYWHERE,)
+        ):
+            self._laid.pop()
 
-    def _arrow(self) -> Plane:
-        side = round(self.image.shape[0] * 0.09)
-        canvas = np.zeros((side, side), dtype=np.float32)
-        angle = self._rng.uniform(0, 2 * np.pi)
-        reach = 0.4 * side * np.array([np.cos(angle), np.sin(angle)])
-        start, end = side / 2 - reach, side / 2 + reach
-        points = [tuple(int(value) for value in np.round(point)) for point in (start, end)]
-        cv2.arrowedLine(canvas, points[0], points[1], 1.0, max(2, side // 14), cv2.LINE_AA, tipLength=0.4)
-        return canvas
+    def print_on(self, image: Plane) -> Plane:
+        """A copy of `image` (size, size) with the marks on it."""
+        printed = image.copy()
+        for mark, stamp in self._laid:
+            x0, y0, x1, y1 = (int(value) for value in mark.box.as_tuple())
+            self._ink(printed[y0:y1, x0:x1], stamp)
+        return printed
 
-    def _place(self, kind: RegionKind, text: str, stamp: Plane, x: tuple[float, float], y: tuple[float, float]) -> None:
-        """Composite `stamp` (opacity in [0, 1]) with its centre in the given ranges; gives up where all is taken."""
-        size = self.image.shape[0]
-        ink = np.asarray(cv2.GaussianBlur(np.pad(stamp, 2), (0, 0), 0.5), dtype=np.float32)
-        for _ in range(12):
-            left = round(self._rng.uniform(*x) * size - ink.shape[1] / 2)
-            top = round(self._rng.uniform(*y) * size - ink.shape[0] / 2)
-            left = int(np.clip(left, 1, size - ink.shape[1] - 1))
-            top = int(np.clip(top, 1, size - ink.shape[0] - 1))
-            box = _tight(ink, left, top)
-            if all(box.dilated(3).intersection(mark.box) == 0 for mark in self.marks):
-                self._print(ink, left, top)
-                self.marks.append(PlantedMark(kind, text, box))
-                return
+    def _write(self, text: str, relative: float, zones: tuple[Zone, ...]) -> None:
+        self._lay(kind_of(text), text, self._letters(text, relative), zones)
 
-    def _print(self, ink: Plane, left: int, top: int) -> None:
-        """Bright ink, or dark on ground that is bright anyway."""
-        under = self.image[top : top + ink.shape[0], left : left + ink.shape[1]]
-        value = 0.02 if float(under.mean()) > 0.72 else self._rng.uniform(0.9, 1.0)
-        under[:] = under * (1 - ink) + value * ink
+    def _date(self) -> str:
+        rng = self._rng
+        day, month, year = rng.integers(1, 29), rng.integers(1, 13), rng.integers(2018, 2023)
+        hour, minute = rng.integers(0, 24), rng.integers(0, 60)
+        forms = (f"{day:02d}/{month:02d}/{year}", f"{year}-{month:02d}-{day:02d}", f"{hour:02d}:{minute:02d}")
+        return str(rng.choice([*forms, f"{day:02d}.{month:02d}.{year} {hour:02d}:{minute:02d}"]))
 
+    def _letters(self, text: str, relative: float, angle: float = 0.0) -> Stamp:
+        frames, shares = zip(*self._habits.frames.items(), strict=True)
+        # A circle is for one letter; around a word it would be as large as a lung.
+        frame: Frame = frames[int(self._rng.choice(len(frames), p=shares))] if len(text) == 1 else self._word_frame()
+        height = self._rng.uniform(*self._habits.height) * relative * self._size
+        stamp = lettering(text, str(self._rng.choice(self._habits.fonts)), height, frame)
+        stamp = stamp.turned(angle) if angle else stamp
+        return stamp.softened(max(0.3, self._rng.uniform(0.0008, 0.002) * self._size)).fitted(round(0.9 * self._size))
 
-@cache
-def _font(name: str, size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(Path(mpl.get_data_path(), "fonts", "ttf", name)), size)
+    def _word_frame(self) -> Frame:
+        chance = self._rng.random()
+        return "plain" if chance < 0.8 else "box" if chance < 0.9 else "plate"
 
+    def _lay(self, kind: RegionKind, text: str, stamp: Stamp, zones: tuple[Zone, ...]) -> bool:
+        """Find a free place for `stamp` with its centre in one of `zones`; whether there was one."""
+        tall, wide = stamp.opacity.shape
+        for _ in range(40):
+            across, down = zones[int(self._rng.integers(len(zones)))]
+            x0 = round(float(np.clip(self._rng.uniform(*across) * self._size - wide / 2, 2, self._size - wide - 2)))
+            y0 = round(float(np.clip(self._rng.uniform(*down) * self._size - tall / 2, 2, self._size - tall - 2)))
+            box = Box(x0, y0, x0 + wide, y0 + tall)
+            if all(box.dilated(_GAP).intersection(mark.box) == 0 for mark in self.marks):
+                self._laid.append((PlantedMark(kind, text, box), stamp))
+                return True
+        return False
 
-def lettering(text: str, font: str, size: int) -> Plane:
-    """`text` as opacity in [0, 1], tightly cropped; `font` is a file of matplotlib's."""
-    left, top, right, bottom = (round(value) for value in _font(font, size).getbbox(text))
-    canvas = Image.new("L", (right - left, bottom - top))
-    ImageDraw.Draw(canvas).text((-left, -top), text, fill=255, font=_font(font, size))
-    return np.asarray(canvas, dtype=np.float32) / np.float32(255)
-
-
-def framed(stamp: Plane, frame: str) -> Plane:
-    """`stamp` in a thin box or circle, or as it is ("none")."""
-    if frame == "none":
-        return stamp
-    height, width = stamp.shape
-    margin = max(3, round(0.3 * height))
-    if frame == "circle":
-        side = round(1.15 * float(np.hypot(height, width))) + 4
-        tall, wide = (side - height) // 2, (side - width) // 2
-        canvas = np.pad(stamp, ((tall, side - height - tall), (wide, side - width - wide)))
-        cv2.circle(canvas, (side // 2, side // 2), side // 2 - 1, 1.0, max(1, height // 12), cv2.LINE_AA)
-        return canvas
-    canvas = np.pad(stamp, margin)
-    cv2.rectangle(canvas, (0, 0), (canvas.shape[1] - 1, canvas.shape[0] - 1), 1.0, max(1, height // 12))
-    return canvas
-
-
-def _tight(ink: NDArray[np.float32], left: int, top: int) -> Box:
-    rows, columns = np.flatnonzero((ink > INK).any(axis=1)), np.flatnonzero((ink > INK).any(axis=0))
-    return Box(float(left + columns[0]), float(top + rows[0]), float(left + columns[-1] + 1), float(top + rows[-1] + 1))
+    def _ink(self, under: Plane, stamp: Stamp) -> None:
+        """Bright ink; on ground that is bright anyway dark, or bright on a dark plate of its own."""
+        bright = float(under.mean()) <= 0.55
+        value = self._rng.uniform(0.88, 1.0) if bright else self._rng.uniform(0.0, 0.12)
+        ground = np.float32(1 - value)
+        if float(under.std()) > 0.25:  # half on the body, half off it: legible only on a ground of its own
+            stamp = Stamp(np.ones_like(stamp.opacity), stamp.opacity * stamp.tone)
+        tone = ground + (np.float32(value) - ground) * stamp.tone
+        under[:] = under * (1 - stamp.opacity) + tone * stamp.opacity

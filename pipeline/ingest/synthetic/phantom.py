@@ -8,9 +8,12 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.ingest.synthetic.anatomy import Body, Plane, Pose, build_chest, film
+from pipeline.errors import InputError
+from pipeline.ingest.synthetic.anatomy import Body, View, build_chest
+from pipeline.ingest.synthetic.canvas import Plane, Pose
 from pipeline.ingest.synthetic.disease import Mask, add_distractor, add_opacities
-from pipeline.ingest.synthetic.marks import SOURCE_A, SOURCE_B, PlantedMark, Printer
+from pipeline.ingest.synthetic.film import UNIT_A, UNIT_B, expose
+from pipeline.ingest.synthetic.marks import HABITS_A, HABITS_B, PlantedMark, Printer
 from pipeline.randomness import numpy_generator
 
 Source = Literal["phantom-a", "phantom-b"]
@@ -33,6 +36,9 @@ class PhantomSpec:
         format: of the files.
         honest_signal: visibility of the opacities, in [0, 1].
         seed: everything derives from it.
+
+    Raises:
+        InputError: a value is out of range.
     """
 
     images: int = 480
@@ -43,6 +49,21 @@ class PhantomSpec:
     format: Literal["dicom", "png"] = "dicom"
     honest_signal: float = 0.6
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("images", 0, 1_000_000),
+            ("other_source_images", 0, 1_000_000),
+            ("size", 64, 4096),
+            ("strength", 0, 1),
+            ("honest_signal", 0, 1),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise InputError(f"phantoms: {name} must lie in {low}..{high}, found {getattr(self, name)!r}.")
+        if not self.mark.strip() or not self.mark.isascii() or not self.mark.isprintable():
+            raise InputError(f"phantoms: mark must be printable ASCII text, found {self.mark!r}.")
+        if self.format not in ("dicom", "png"):
+            raise InputError(f"phantoms: format must be dicom or png, found {self.format!r}.")
 
 
 @dataclass(frozen=True)
@@ -56,19 +77,24 @@ class Phantom:
     patient: str
     sex: Literal["F", "M"]
     age: int
-    view: Literal["AP", "PA"]
+    view: View
 
 
 @cache
-def _patients(seed: int, source: Source, count: int) -> tuple[int, ...]:
-    """Patient number of each image: some have two images in a row."""
+def _cohort(seed: int, source: Source, count: int) -> tuple[tuple[int, bool], ...]:
+    """Patient number and class of each image.
+
+    Patients come in pairs, one of each class and as many images, so the classes are balanced for any even `count`.
+    """
     rng = numpy_generator(seed, "patients", source)
-    numbers: list[int] = []
-    patient = 0
-    while len(numbers) < count:
-        numbers += [patient] * (2 if rng.random() < SECOND_IMAGE else 1)
-        patient += 1
-    return tuple(numbers[:count])
+    images: list[tuple[int, bool]] = []
+    first = 0
+    while len(images) < count:
+        first_is_positive = bool(rng.random() < 0.5)
+        pair = [(first, first_is_positive), (first + 1, not first_is_positive)]
+        images += pair * (2 if rng.random() < SECOND_IMAGE else 1)
+        first += 2
+    return tuple(images[:count])
 
 
 def render(spec: PhantomSpec, index: int, source: Source, *, with_marks: bool = True) -> Phantom:
@@ -81,52 +107,41 @@ def render(spec: PhantomSpec, index: int, source: Source, *, with_marks: bool = 
         with_marks: False leaves the film unprinted, everything else being equal.
     """
     count = spec.images if source == "phantom-a" else spec.other_source_images
-    number = _patients(spec.seed, source, count)[index]
+    number, positive = _cohort(spec.seed, source, count)[index]
     person = numpy_generator(spec.seed, "person", source, number)
-    body = Body.draw(person)
     sex: Literal["F", "M"] = "F" if person.random() < 0.5 else "M"
     age = int(person.integers(20, 90))
-    positive = number % 2 == 0
+    body = Body.draw(person, sex)
     rng = numpy_generator(spec.seed, "image", source, index)
-    chest = build_chest(spec.size, body, Pose.draw(rng), rng)
-    opacities: Mask = np.zeros(chest.lungs.shape, dtype=bool)
+    view: View = "AP" if rng.random() < 0.5 else "PA"
+    chest = build_chest(spec.size, body, Pose.draw(rng), view, rng)
+    disease = numpy_generator(spec.seed, "disease", source, index)
+    opacities: Mask = np.zeros(chest.air.shape, dtype=bool)
     if positive:
-        attenuation, opacities = add_opacities(chest, spec.honest_signal, rng)
+        attenuation, opacities = add_opacities(chest, spec.honest_signal, disease)
     else:
-        attenuation = add_distractor(chest, spec.honest_signal, rng)
-    image = _expose(attenuation, source, rng)
-    printer = Printer(
-        image, SOURCE_A if source == "phantom-a" else SOURCE_B, numpy_generator(spec.seed, "marks", source, index)
-    )
-    if with_marks:
-        _print(printer, spec, source, positive, numpy_generator(spec.seed, "mark choice", source, index))
-    view: Literal["AP", "PA"] = "AP" if rng.random() < 0.5 else "PA"
-    label = POSITIVE if positive else NEGATIVE
-    return Phantom(printer.image, label, tuple(printer.marks), opacities, f"{source}-{number:05d}", sex, age, view)
-
-
-def _expose(attenuation: Plane, source: Source, rng: np.random.Generator) -> Plane:
-    if source == "phantom-a":
-        return film(
-            attenuation,
-            rng,
-            exposure=rng.uniform(0.52, 0.64),
-            contrast=rng.uniform(4.0, 5.2),
-            noise=rng.uniform(0.02, 0.035),
-        )
-    return film(
-        attenuation,
-        rng,
-        exposure=rng.uniform(0.46, 0.60),
-        contrast=rng.uniform(3.4, 4.4),
-        noise=rng.uniform(0.03, 0.05),
+        attenuation = add_distractor(chest, spec.honest_signal, disease)
+    image = expose(attenuation, UNIT_A if source == "phantom-a" else UNIT_B, rng)
+    printer = _layout(spec, index, source, positive)
+    return Phantom(
+        image=printer.print_on(image) if with_marks else image,
+        label=POSITIVE if positive else NEGATIVE,
+        marks=printer.marks if with_marks else (),
+        opacities=opacities,
+        patient=f"{source}-{number:05d}",
+        sex=sex,
+        age=age,
+        view=view,
     )
 
 
-def _print(printer: Printer, spec: PhantomSpec, source: Source, positive: bool, choice: np.random.Generator) -> None:
+def _layout(spec: PhantomSpec, index: int, source: Source, positive: bool) -> Printer:
+    habits = HABITS_A if source == "phantom-a" else HABITS_B
+    printer = Printer(spec.size, habits, numpy_generator(spec.seed, "marks", source, index))
+    printer.side_markers(spec.mark)
+    printer.incidental(spec.mark)
     tie = spec.strength if source == "phantom-a" else 0.0
-    # The tied mark goes first: it always finds room, so its frequency is exactly as asked.
-    if choice.random() < (1 + tie) / 2 if positive else choice.random() < (1 - tie) / 2:
-        printer.stamp(spec.mark)
-    printer.side_marker()
-    printer.incidental()
+    share = (1 + tie) / 2 if positive else (1 - tie) / 2
+    if numpy_generator(spec.seed, "tied mark", source, index).random() < share:
+        printer.tied(spec.mark)
+    return printer

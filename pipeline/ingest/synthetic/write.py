@@ -1,8 +1,7 @@
-"""Write phantoms as files a reader meets in real life: DICOM as a digital x-ray unit stores it, or PNG."""
+"""Write phantoms and their truth into a folder: images as DICOM or PNG, and three small tables."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
@@ -10,31 +9,33 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image
-from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian
 
-from pipeline.artifacts import atomic_folder, write_json, write_text
+from pipeline.artifacts import atomic_folder, read_json, write_json, write_text
+from pipeline.errors import InputError
+from pipeline.ingest.synthetic.dicom import dicom_file
 from pipeline.ingest.synthetic.phantom import Phantom, PhantomSpec, Source, render
 from pipeline.progress import Progress, silent
+from pipeline.randomness import numpy_generator
 
-BITS = 12
-_MONOCHROME1 = 5
-"""Every fifth DICOM file stores inverted values, as many units do."""
 _TASK = 8
 """Images one worker makes at a time."""
+_TRUTH = "phantoms.json"
+_IMAGE_COLUMNS = ("path", "label", "source", "patient_id", "view", "sex", "age", "split")
+_MARK_COLUMNS = ("path", "x0", "y0", "x1", "y1", "kind", "text")
 
+Job = tuple[PhantomSpec, Source, range, Path]
 Made = tuple[dict[str, Any], list[dict[str, Any]]]
 """Row of phantoms.csv, rows of marks.csv."""
 
 
 def generate(spec: PhantomSpec, folder: Path, *, workers: int = 1, progress: Progress = silent) -> Path:
-    """Write the phantoms of `spec` into `folder`; what is there already is left as it is.
+    """Write the phantoms of `spec` into `folder`; a folder that holds them already is left as it is.
 
-    <folder>/phantom-a/*.dcm  phantom-b/*.dcm    the images
+    <folder>/phantom-a/*.dcm  phantom-b/*.dcm    the images (or *.png)
              phantoms.csv     path, label, source, patient_id, view, sex, age, split
              marks.csv        path, x0, y0, x1, y1, kind, text: true boxes in image pixels, x1 and y1 exclusive
              phantoms.json    the specification
@@ -42,23 +43,29 @@ def generate(spec: PhantomSpec, folder: Path, *, workers: int = 1, progress: Pro
     Same specification, same bytes, with any number of workers.
 
     Raises:
+        InputError: `folder` holds something else.
         StorageError: the disk is full or not ours to write.
     """
     if folder.exists():
+        _check_same(spec, folder)
         return folder
     with atomic_folder(folder) as working:
-        jobs = list(_jobs(spec, working))
         made: list[Made] = []
-        for batch in _run(jobs, workers):
+        for batch in _run(list(_jobs(spec, working)), workers):
             made += batch
             progress("generate phantoms", len(made), spec.images + spec.other_source_images)
-        _write_table(working / "phantoms.csv", [row for row, _ in made])
-        _write_table(working / "marks.csv", [mark for _, marks in made for mark in marks])
-        write_json(working / "phantoms.json", asdict(spec))
+        _write_table(working / "phantoms.csv", _IMAGE_COLUMNS, [row for row, _ in made])
+        _write_table(working / "marks.csv", _MARK_COLUMNS, [mark for _, marks in made for mark in marks])
+        write_json(working / _TRUTH, asdict(spec))
     return folder
 
 
-Job = tuple[PhantomSpec, Source, range, Path]
+def _check_same(spec: PhantomSpec, folder: Path) -> None:
+    truth = folder / _TRUTH
+    if not truth.exists():
+        raise InputError(f"{folder} exists and holds no phantoms. Give a folder that does not exist yet.")
+    if read_json(truth) != asdict(spec):
+        raise InputError(f"{folder} holds phantoms of another specification. Give another folder or remove it.")
 
 
 def _jobs(spec: PhantomSpec, folder: Path) -> Iterator[Job]:
@@ -73,7 +80,8 @@ def _run(jobs: list[Job], workers: int) -> Iterator[list[Made]]:
     if workers == 1:
         yield from map(_make, jobs)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    # Each worker is one core's worth; OpenCV's own threads would only fight over the same cores.
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
         yield from pool.map(_make, jobs)
 
 
@@ -84,114 +92,28 @@ def _make(job: Job) -> list[Made]:
 
 def _write_one(spec: PhantomSpec, source: Source, index: int, folder: Path) -> Made:
     phantom = render(spec, index, source)
-    suffix = "dcm" if spec.format == "dicom" else "png"
-    path = f"{source}/{index:06d}.{suffix}"
+    path = f"{source}/{index:06d}.{'dcm' if spec.format == 'dicom' else 'png'}"
     if spec.format == "dicom":
-        _dicom(phantom, spec, source, index).save_as(folder / path, enforce_file_format=True)
+        identity = (repr(spec), source, index)
+        file = dicom_file(phantom, identity, numpy_generator(spec.seed, "file", source, index))
+        file.save_as(folder / path, enforce_file_format=True)
     else:
         Image.fromarray(np.rint(phantom.image * 255).astype(np.uint8)).save(folder / path)
-    row = {
-        "path": path,
-        "label": phantom.label,
-        "source": source,
-        "patient_id": phantom.patient,
-        "view": phantom.view,
-        "sex": phantom.sex,
-        "age": phantom.age,
-        "split": "other_source" if source == "phantom-b" else "",
-    }
-    corners = ("x0", "y0", "x1", "y1")
-    marks = [
-        {"path": path, **dict(zip(corners, mark.box.as_tuple(), strict=True)), "kind": mark.kind, "text": mark.text}
+    return _image_row(phantom, path, source), _mark_rows(phantom, path)
+
+
+def _image_row(phantom: Phantom, path: str, source: Source) -> dict[str, Any]:
+    split = "other_source" if source == "phantom-b" else ""
+    known = (phantom.label, source, phantom.patient, phantom.view, phantom.sex, phantom.age, split)
+    return dict(zip(_IMAGE_COLUMNS, (path, *known), strict=True))
+
+
+def _mark_rows(phantom: Phantom, path: str) -> list[dict[str, Any]]:
+    return [
+        dict(zip(_MARK_COLUMNS, (path, *map(int, mark.box.as_tuple()), mark.kind, mark.text), strict=True))
         for mark in phantom.marks
     ]
-    return row, marks
 
 
-def _write_table(path: Path, rows: list[dict[str, Any]]) -> None:
-    write_text(path, pd.DataFrame(rows).to_csv(index=False, lineterminator="\n"))
-
-
-def _uid(*parts: object) -> UID:
-    """A UID under the UUID-derived root 2.25 (DICOM PS3.5 B.2), fixed by `parts`."""
-    digest = hashlib.sha256("|".join(map(str, parts)).encode()).digest()
-    return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")
-
-
-def _dicom(phantom: Phantom, spec: PhantomSpec, source: Source, index: int) -> FileDataset:
-    """A DX image (PS3.3 A.26), 12 bits in 16, window over the full range; every value is visibly made up."""
-    identity = (spec, source, index)
-    meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = DigitalXRayImageStorageForPresentation
-    meta.MediaStorageSOPInstanceUID = _uid(*identity)
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = _uid("cxr-audit")
-    file = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
-    _describe_patient(file, phantom)
-    _describe_study(file, phantom, identity, index)
-    _describe_view(file, phantom)
-    _set_pixels(file, phantom, inverted=index % _MONOCHROME1 == 0)
-    return file
-
-
-def _describe_patient(file: Dataset, phantom: Phantom) -> None:
-    file.PatientName = f"PHANTOM^{phantom.patient.upper()}"
-    file.PatientID = phantom.patient
-    file.PatientBirthDate = ""
-    file.PatientSex = phantom.sex
-    file.PatientAge = f"{phantom.age:03d}Y"
-
-
-def _describe_study(file: Dataset, phantom: Phantom, identity: tuple[object, ...], index: int) -> None:
-    file.SOPClassUID = DigitalXRayImageStorageForPresentation
-    file.SOPInstanceUID = _uid(*identity)
-    file.StudyInstanceUID = _uid("study", *identity)
-    file.SeriesInstanceUID = _uid("series", *identity)
-    file.StudyDate = file.SeriesDate = file.AcquisitionDate = file.ContentDate = "20200101"
-    file.StudyTime = file.SeriesTime = file.AcquisitionTime = file.ContentTime = "120000"
-    file.AccessionNumber = file.ReferringPhysicianName = file.StudyID = ""
-    file.Modality = "DX"
-    file.PresentationIntentType = "FOR PRESENTATION"
-    file.Manufacturer = "cxr-audit phantom"
-    file.SeriesNumber, file.InstanceNumber = 1, index + 1
-    file.BurnedInAnnotation = "NO"  # marks are printed, but none identifies a person
-    file.LossyImageCompression = "00"
-
-
-def _describe_view(file: Dataset, phantom: Phantom) -> None:
-    file.BodyPartExamined = "CHEST"
-    file.ViewPosition = phantom.view
-    file.PatientOrientation = ["L", "F"]
-    file.ImageLaterality = "U"
-    file.ImageType = ["DERIVED", "PRIMARY"]
-    file.DerivationDescription = "generated phantom"
-    file.AnatomicRegionSequence = DicomSequence([_code("43799004", "Thorax")])
-    views = {"PA": ("272481005", "postero-anterior"), "AP": ("399348003", "antero-posterior")}
-    file.ViewCodeSequence = DicomSequence([_code(*views[phantom.view])])
-    file.ViewCodeSequence[0].ViewModifierCodeSequence = DicomSequence([])
-    file.DetectorType = "DIRECT"
-    file.PixelIntensityRelationship = "LOG"
-    file.ImagerPixelSpacing = [str(round(400 / phantom.image.shape[0], 4))] * 2
-    file.AcquisitionContextSequence = DicomSequence([])
-    file.PositionerType = "NONE"
-
-
-def _code(value: str, meaning: str) -> Dataset:
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, "SCT", meaning
-    return item
-
-
-def _set_pixels(file: Dataset, phantom: Phantom, *, inverted: bool) -> None:
-    top = 2**BITS - 1
-    stored = np.rint(phantom.image * top).astype(np.uint16)
-    file.SamplesPerPixel = 1
-    file.PhotometricInterpretation = "MONOCHROME1" if inverted else "MONOCHROME2"
-    file.PresentationLUTShape = "INVERSE" if inverted else "IDENTITY"
-    file.PixelIntensityRelationshipSign = -1 if inverted else 1
-    file.Rows, file.Columns = stored.shape
-    file.BitsAllocated, file.BitsStored, file.HighBit, file.PixelRepresentation = 16, BITS, BITS - 1, 0
-    file.RescaleIntercept, file.RescaleSlope, file.RescaleType = 0, 1, "US"
-    file.WindowCenter, file.WindowWidth = 2 ** (BITS - 1), 2**BITS
-    file.PixelData = (top - stored if inverted else stored).tobytes()
-    file["PixelData"].VR = "OW"
+def _write_table(path: Path, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> None:
+    write_text(path, pd.DataFrame(rows, columns=list(columns)).to_csv(index=False, lineterminator="\n"))

@@ -178,7 +178,7 @@ def test_evaluate_gives_class_columns(tmp_path: Any) -> None:
         writer.write_shard(0, full, np.stack([np.zeros((8, 8)), np.full((8, 8), 255)]).astype(np.uint8))
         writer.finish(meta, full, 1)
     spec = ModelSpec("brightness", CLASSES, (8, 8), mean=0.0, std=1.0)
-    found = evaluate(Brightness().eval(), spec, DatasetVersion(tmp_path / "d"), np.array([1, 0]))
+    found = evaluate({("before", 4): (Brightness().eval(), spec)}, DatasetVersion(tmp_path / "d"), np.array([1, 0]))
     assert found["image_id"].tolist() == ["b", "a"]
     assert found["p_covid"].tolist() == pytest.approx([1 / (1 + np.exp(-2)), 0.5])
     assert found["p_rest"].tolist() == pytest.approx([1 / (1 + np.exp(2)), 0.5])
