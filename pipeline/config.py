@@ -104,7 +104,7 @@ class AuditConfig(_Settings):
 PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
     "quick": {
         "train": {"network": "resnet18", "input_size": 160, "epochs": 4, "patience": 4},
-        "explain": {"images": 24, "ig_steps": 8, "iterations": 8, "optimizer": "nag"},
+        "explain": {"images": 16, "ig_steps": 8, "iterations": 8},
         "flag": {"images": 100},
     },
     "standard": {},

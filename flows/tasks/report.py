@@ -111,8 +111,9 @@ def _model(bundle: Path) -> dict[str, Any]:
     }
     training = _json_if_there(bundle / "metrics.json")
     if training:
-        facts |= {"epochs": len(training["history"]), "training images": training["images"]["train"]}
-        facts["metrics"] = {"validation AUROC": {"mean": training["best"]["val_auroc"], "n": training["images"]["val"]}}
+        counts = {split: sum(training["images"][split].values()) for split in ("train", "val")}
+        facts |= {"epochs": len(training["history"]), "training images": counts["train"]}
+        facts["metrics"] = {"validation AUROC": {"mean": training["best"]["val_auroc"], "n": counts["val"]}}
     return facts
 
 

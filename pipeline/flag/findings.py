@@ -24,6 +24,8 @@ RESAMPLES = 2000
 PERMUTATIONS = 10_000
 EXAMPLES = 8
 """Images a finding names."""
+TEXTS = 4
+"""Printed texts a finding names."""
 
 WORDS: dict[str, str] = {
     "side": "side markers",
@@ -94,6 +96,7 @@ class _Builder:
     ) -> None:
         self.classes = dataset.meta.classes
         self.association = association[association["text"].isna()]
+        self._by_text = association[association["text"].notna()]
         self.evidence = evidence
         self.effects = effects
         self.config = config
@@ -115,6 +118,7 @@ class _Builder:
             "text": None,
             "class": chosen,
             "association": self._association(kind, chosen),
+            "texts": self._texts(kind, chosen),
             "saliency": self._saliency(kind),
             "effect": self._effect(kind, chosen, tested, untestable=len(groups) - len(tested)),
             "examples": _examples(tested, chosen),
@@ -141,6 +145,20 @@ class _Builder:
             for name, each in rows.iterrows()
         }
         return {"odds_ratio": ratio, "q": float(row["q_value"]), "prevalence": prevalence}
+
+    def _texts(self, kind: str, chosen: str) -> list[dict[str, Any]]:
+        """What is printed, for texts of the public vocabulary: most closely tied to the class first."""
+        rows = self._by_text[(self._by_text["kind"] == kind) & (self._by_text["class"] == chosen)]
+        ranked = rows.sort_values(["odds_ratio", "text"], ascending=[False, True]).head(TEXTS)
+        return [
+            {
+                "text": str(row["text"]),
+                "odds_ratio": _numbers(
+                    row["odds_ratio"], row["odds_low"], row["odds_high"], int(row["total"] + row["total_other"])
+                ),
+            }
+            for row in ranked.to_dict("records")
+        ]
 
     def _saliency(self, kind: str) -> dict[str, Any]:
         """By method: the kind's regions taken together on each image."""
@@ -245,6 +263,8 @@ def _strength(finding: dict[str, Any]) -> tuple[int, float, float, str]:
 
 def _title(finding: dict[str, Any]) -> str:
     what, name = WORDS.get(finding["kind"], finding["kind"]), finding["class"]
+    tied = [f"“{entry['text']}”" for entry in finding["texts"] if entry["odds_ratio"]["low"] > 1]
+    what += f" ({', '.join(tied)})" if tied else ""
     match finding["status"]:
         case "confirmed":
             return f"The classifier reads {what} as evidence for {name}"
@@ -273,6 +293,10 @@ def _summary(finding: dict[str, Any]) -> str:
             f"They stand on {shares}: odds ratio for {finding['class']} {_shown(association['odds_ratio'], 2)}, "
             f"q = {association['q']:.2g}."
         )
+    tied = [entry for entry in finding["texts"] if entry["odds_ratio"]["low"] > 1]
+    if tied:
+        named = "; ".join(f"“{entry['text']}” {_shown(entry['odds_ratio'], 1)}" for entry in tied)
+        parts.append(f"Tied most closely, by odds ratio: {named}.")
     parts += [
         f"{method} puts {_shown(found['enrichment'], 2)} times the saliency there that their area would get."
         for method, found in finding["saliency"].items()

@@ -35,7 +35,7 @@ def _models() -> Any:
 def detect_text(image: Grey8) -> list[Box]:
     """Boxes of text lines on an 8-bit grey image (H, W), in its pixels."""
     height, width = image.shape
-    limit = int(np.clip(32 * round(1.5 * min(height, width) / 32), 480, 960))
+    limit = int(np.clip(32 * round(1.5 * min(height, width) / 32), 384, 960))
     detector = _models().text_det
     detector.limit_side_len = limit  # read anew at every call
     corners, _ = detector(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR))

@@ -19,7 +19,7 @@ classes: [clear, opacity]
 positive: opacity
 sources:
   - {{name: phantom, layout: generated}}
-generate: {{images: {images}, other_source_images: 8, size: 256, strength: 0.9, format: png, honest_signal: 0.6, seed: 0}}
+generate: {{images: {images}, other_source_images: 8, size: 256, strength: 0.9, format: png, honest_signal: 0.6}}
 """
 
 PREAMBLE = """
@@ -38,7 +38,8 @@ from pipeline.config import IngestConfig
 from pipeline.ingest import ingest, load_manifest, read_rows
 before = peak()
 manifest = load_manifest(folder / "bench.yaml")
-ingest(manifest, read_rows(manifest, folder / "data"), folder / "data", folder / "datasets", IngestConfig(store_size=512), 0)
+rows, config = read_rows(manifest, folder / "data"), IngestConfig(store_size=512)
+ingest(manifest, rows, folder / "data", folder / "datasets", config, 0)
 print(before, peak())
 """
 )
@@ -56,8 +57,9 @@ dataset = DatasetVersion(path)
 model, spec = build("small", classes=dataset.meta.classes, input_size=(64, 64), seed=0)
 before = peak()
 rows = dataset.rows("train", "val", "test")
-config = ExplainConfig(methods=("igos++", "grad-cam"), mask_size=7, ig_steps=2, iterations=1, images=len(rows), batch_size=8)
-explain_dataset(model.eval(), spec, dataset, rows, torch.zeros(len(rows), dtype=torch.int64).numpy(), config, 0, folder / "out")
+config = ExplainConfig(mask_size=7, ig_steps=2, iterations=1, images=len(rows), batch_size=8)
+targets = torch.zeros(len(rows), dtype=torch.int64).numpy()
+explain_dataset(model, spec, dataset, rows, targets, config, seed=0, out_dir=folder / "out")
 print(before, peak())
 """
 )

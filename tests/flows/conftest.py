@@ -24,7 +24,8 @@ classes: [clear, opacity]
 positive: opacity
 sources:
   - {name: phantom, layout: generated}
-generate: {images: 80, other_source_images: 16, size: 160, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.8, seed: 3}
+generate:
+  {images: 80, other_source_images: 16, size: 160, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.8}
 audit:
   ingest: {store_size: 160}
   train: {network: small, input_size: 64, epochs: 3, batch_size: 8, mixed_precision: false}

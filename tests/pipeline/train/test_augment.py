@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pipeline.randomness import torch_generator
 from pipeline.train import augment as module
 from pipeline.train.augment import augment
 
@@ -62,7 +63,7 @@ def test_never_mirrored() -> None:
 
 
 def test_every_matrix_keeps_the_orientation_and_the_limits() -> None:
-    draws = module._draws([str(number) for number in range(500)], 0, 1)
+    draws = module._draws([torch_generator(number) for number in range(500)])
     assert float(draws.min()) < -0.95 < 0.95 < float(draws.max())
     theta = module._affine(
         draws[:, 0] * module.MAX_ROTATION,
@@ -78,13 +79,21 @@ def test_every_matrix_keeps_the_orientation_and_the_limits() -> None:
 
 @pytest.mark.parametrize(("column", "shift"), [(2, (0, -3)), (3, (-3, 0))])
 def test_a_shift_by_hand(column: int, shift: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
-    draws = torch.zeros(1, 6)
+    draws = torch.zeros(1, 7)
+    draws[:, 6] = -1  # no noise
     draws[0, column] = 3 / SIDE / module.MAX_SHIFT  # three pixels: output looks to the right or below
     monkeypatch.setattr(module, "_draws", lambda *_: draws)
     assert torch.allclose(augment(_glyph(), ["f"], 0, 1), torch.roll(_glyph(), shift, dims=(2, 3)), atol=1e-4)
 
 
 def test_exposure_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_draws", lambda *_: torch.tensor([[0, 0, 0, 0, 1.0, 0.5]]))
+    monkeypatch.setattr(module, "_draws", lambda *_: torch.tensor([[0, 0, 0, 0, 1.0, 0.5, -1.0]]))
     changed = augment(torch.full((1, 1, 8, 8), 0.6), ["a"], 0, 1)
     assert torch.allclose(changed, torch.full((1, 1, 8, 8), 0.1 * 1.2 + 0.5 + 0.05))
+
+
+def test_noise_is_white_and_bounded() -> None:
+    grey = torch.full((64, 1, SIDE, SIDE), 0.5)
+    deviation = augment(grey, [str(number) for number in range(64)], 0, 0)[:, :, 12:-12, 12:-12].std(dim=(1, 2, 3))
+    assert float(deviation.max()) <= 1.1 * module.MAX_NOISE
+    assert float(deviation.min()) < 0.3 * module.MAX_NOISE < 0.7 * module.MAX_NOISE < float(deviation.max())
