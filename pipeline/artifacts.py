@@ -22,7 +22,7 @@ import pandas as pd
 from pipeline.errors import IntegrityError, StorageError
 
 _SOURCE_ROOT = Path(__file__).resolve().parent.parent
-_KERNEL = ("errors", "types", "config", "artifacts", "randomness", "fills", "dataset", "inference")
+_KERNEL = ("errors", "types", "artifacts", "randomness", "fills", "dataset", "inference", "statistics")
 
 
 def sha256_file(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.cli.errors import Exit
+from flows.cli.errors import Exit, leave
 from flows.cli.options import (
     WORKSPACE,
     DataRoot,
@@ -62,7 +62,7 @@ def run(
     workers: Workers = 2,
     fail_on: FailOnOption = None,
     as_json: Json = False,
-) -> int:
+) -> None:
     """The whole loop: audit, then repair what the policy accepts, retrain, compare, report."""
     request = _request(manifest, data_root, workspace, preset, model, seed, device, workers)
 
@@ -71,7 +71,7 @@ def run(
 
         return flow(request, accept=accept.value)
 
-    return _finish(_timed(workspace, start), fail_on, as_json)
+    _finish(_timed(workspace, start), fail_on, as_json)
 
 
 def demo(
@@ -79,9 +79,9 @@ def demo(
     seed: Seed = 0,
     device: Device = DeviceName.auto,
     as_json: Json = False,
-) -> int:
+) -> None:
     """The whole loop on generated x-rays with a planted PORTABLE stamp. No data, no server, no account."""
-    return run("phantom", None, workspace, PresetName.quick, PolicyName.confirmed, None, seed, device, 2, None, as_json)
+    run("phantom", None, workspace, PresetName.quick, PolicyName.confirmed, None, seed, device, 2, None, as_json)
 
 
 def audit(
@@ -95,7 +95,7 @@ def audit(
     workers: Workers = 2,
     fail_on: FailOnOption = None,
     as_json: Json = False,
-) -> int:
+) -> None:
     """Ingest, train or load, explain and flag; then wait for a person's decisions (exit code 4)."""
     request = _request(manifest, data_root, workspace, preset, model, seed, device, workers)
 
@@ -104,7 +104,7 @@ def audit(
 
         return flow(request)
 
-    return _finish(_timed(workspace, start), fail_on, as_json)
+    _finish(_timed(workspace, start), fail_on, as_json)
 
 
 def decide(
@@ -128,7 +128,7 @@ def remediate(
     workspace: WorkspacePath = WORKSPACE,
     device: Device = DeviceName.auto,
     as_json: Json = False,
-) -> int:
+) -> None:
     """From decisions to the report: plan, cleanse, retrain, compare. Resumes where it stopped."""
     folder = Workspace(workspace.resolve()).run(run_id)
 
@@ -137,7 +137,7 @@ def remediate(
 
         return flow(folder, accept=accept.value, device=device.value)
 
-    return _finish(_timed(workspace, start), None, as_json)
+    _finish(_timed(workspace, start), None, as_json)
 
 
 def _request(
@@ -170,20 +170,24 @@ def _timed(workspace: Path, start: Callable[[], RunResult]) -> tuple[RunResult, 
 
     configure_prefect(workspace)
     began = time.perf_counter()
-    with shown():
-        result = start()
+    try:
+        with shown():
+            result = start()
+    except KeyboardInterrupt:
+        stderr.print("[yellow]Interrupted.[/] What was finished is kept: the same command resumes.")
+        raise
     return result, time.perf_counter() - began
 
 
-def _finish(timed: tuple[RunResult, float], fail_on: FailOn | None, as_json: bool) -> int:
+def _finish(timed: tuple[RunResult, float], fail_on: FailOn | None, as_json: bool) -> None:
     result, seconds = timed
     if as_json:
         typer.echo(json.dumps({**result.model_dump(mode="json"), "seconds": round(seconds, 1)}, indent=2))
     else:
         _print(result, seconds)
     if fail_on and result.count_at_least(fail_on.value):
-        return Exit.FINDINGS
-    return Exit.AWAITING_REVIEW if result.state == "awaiting review" else Exit.OK
+        leave(Exit.FINDINGS)
+    leave(Exit.AWAITING_REVIEW if result.state == "awaiting review" else Exit.OK)
 
 
 def _print(result: RunResult, seconds: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from enum import IntEnum
 
-import click
 import typer
 from rich.markup import escape
 
@@ -29,18 +28,18 @@ def run_app(app: typer.Typer) -> int:
     `CXR_AUDIT_DEBUG=1` shows tracebacks of expected errors too; unexpected ones are never hidden.
     """
     try:
-        result = app(standalone_mode=False)
-    except click.UsageError as error:
-        error.show()
-        return Exit.USAGE
-    except click.exceptions.Exit as error:
-        return int(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        stderr.print("[yellow]Interrupted.[/] What was finished is kept: the same command resumes.")
-        return Exit.ERROR
+        app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else Exit.OK
     except CxrAuditError as error:
         if os.environ.get("CXR_AUDIT_DEBUG"):
             raise
         stderr.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
         return Exit.ERROR
-    return int(result) if isinstance(result, int) else Exit.OK
+    return Exit.OK
+
+
+def leave(code: Exit) -> None:
+    """End the command with `code`, unless it is OK."""
+    if code is not Exit.OK:
+        raise typer.Exit(int(code))

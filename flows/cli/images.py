@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flows.cli.errors import Exit, leave
 from flows.cli.options import Device, DeviceName, Json, Seed
 from flows.console import stderr
 from pipeline.errors import EmptyResultError, ImageReadError, InputError, did_you_mean
@@ -36,7 +37,7 @@ def register(app: typer.Typer) -> None:
     app.command()(explain)
 
 
-def detect(image: ImageArgument, as_json: Json = False) -> int:
+def detect(image: ImageArgument, as_json: Json = False) -> None:
     """Printed characters and markers, in the pixels of the file."""
     from pipeline.flag import detect as find
     from pipeline.ingest import ReadLimits, image_id, read_image
@@ -54,7 +55,7 @@ def detect(image: ImageArgument, as_json: Json = False) -> int:
         regions = find(pixels, image_id=image_id(pixels))
         results.append({"path": str(file), "regions": [_record(region) for region in regions]})
     typer.echo(json.dumps(results, indent=2) if as_json else _as_text(results))
-    return 1 if all("problem" in result for result in results) else 0
+    leave(Exit.ERROR if all("problem" in result for result in results) else Exit.OK)
 
 
 def _record(region: Region) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def test_weights_depend_on_the_seed_alone_and_global_randomness_is_untouched(nam
 def test_small_has_four_stages_of_doubling_width() -> None:
     model, _ = build("small", classes=("a", "b"), input_size=(64, 64))
     convolutions = [m for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
-    assert [m.out_channels for m in convolutions] == [16, 16, 32, 32, 64, 64, 128, 128]
+    assert [m.out_channels for m in convolutions] == [16, 32, 64, 128]
     assert model.features(torch.zeros(1, 1, 64, 64)).shape == (1, 128, 4, 4)
 
 

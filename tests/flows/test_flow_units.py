@@ -1,0 +1,134 @@
+"""What flows decide by themselves, without Prefect running: steps, requests, policies, exit codes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows.request import AuditRequest
+from flows.results import RunResult
+from flows.settings import configure_prefect
+from flows.steps import Steps
+from flows.workspace import Workspace
+from pipeline.artifacts import RunFolder, write_json
+from pipeline.errors import InputError, StorageError
+
+COMMAND = [str(Path(sys.executable).parent / "cxr-audit")]
+
+
+def test_a_step_is_done_once_per_key(tmp_path: Path) -> None:
+    steps, folder, made = Steps(), RunFolder(tmp_path / "run", {}), []
+
+    def work() -> None:
+        made.append(1)
+        write_json(folder.path / "a.json", len(made))
+
+    for key in ("k", "k", "other"):
+        steps.once(folder, "a.json", key, work)
+    assert (len(made), steps.worked) == (2, 2)
+
+
+def test_findings_above_a_status() -> None:
+    result = RunResult(
+        run=Path("r"), report=Path("r/report.html"), state="complete", words=[], worked=0,
+        findings={"confirmed": 1, "suspected": 2, "rejected": 4},
+    )  # fmt: skip
+    assert (result.count_at_least("confirmed"), result.count_at_least("suspected")) == (1, 3)
+
+
+def test_a_person_wins_over_the_policy(tmp_path: Path) -> None:
+    from flows.remediate import accepted_findings
+    from pipeline.review import record_decision
+
+    findings = [
+        {"id": "F1", "status": "confirmed"},
+        {"id": "F2", "status": "confirmed"},
+        {"id": "F3", "status": "suspected"},
+    ]
+    write_json(tmp_path / "findings.json", {"findings": findings})
+    assert accepted_findings(tmp_path, "none") == {}
+    record_decision(tmp_path, "F1", "keep", "ann")
+    record_decision(tmp_path, "F3", "accepted", "ann")
+    assert accepted_findings(tmp_path, "confirmed") == {"F2": "policy: confirmed", "F3": "reviewer ann"}
+
+
+def test_runs_are_found_by_prefix(tmp_path: Path) -> None:
+    for name in ("aa11", "aa22", "bb33"):
+        RunFolder(tmp_path / "runs" / name, {})
+    assert Workspace(tmp_path).run("bb").name == "bb33"
+    with pytest.raises(InputError, match="2 runs"):
+        Workspace(tmp_path).run("aa")
+
+
+def test_prefect_keeps_quiet_and_inside_the_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("PREFECT")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("PREFECT_SERVER_ANALYTICS_ENABLED", "true")
+    configure_prefect(tmp_path / "w")
+    assert os.environ["PREFECT_HOME"] == str(tmp_path / "w" / ".prefect")
+    assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "true"  # the user's own setting wins
+    assert os.environ["DO_NOT_TRACK"] == "1"
+
+
+def test_read_only_workspace_is_said_before_prefect_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    with pytest.raises(StorageError, match="--workspace"):
+        configure_prefect(Path("/sys/cxr-audit"))
+
+
+def test_requests_refuse_unknown_fields() -> None:
+    with pytest.raises(ValueError, match="extra"):
+        AuditRequest(manifest="phantom", sede=3)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["datasets", "list", "--json"], 0, '"phantom"'),
+        (["datasets", "check", "fantom", "--data-root", "."], 1, "Did you mean 'phantom'"),
+        (["run"], 2, "MANIFEST"),
+        (["run", "phantom", "--preset", "swift"], 2, "quick"),
+        (["decide", "last", "F1", "accepted", "--workspace", "nowhere"], 1, "newest: none"),
+        (["detect", "no-such-file.png"], 2, "does not exist"),
+    ],
+)
+def test_commands_answer_with_the_right_code(arguments: list[str], code: int, words: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        COMMAND + arguments,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert words in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_detect_prints_boxes_in_file_pixels(tmp_path: Path) -> None:
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture = Image.new("L", (640, 500), 30)
+    ImageDraw.Draw(picture).text((420, 60), "PORTABLE", fill=250, font=ImageFont.load_default(28))
+    picture.save(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(b"")
+    done = subprocess.run([*COMMAND, "detect", str(tmp_path), "--json"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads(done.stdout)
+    assert second["problem"] == "empty-file"
+    (region,) = first["regions"]
+    assert (region["kind"], region["text"]) == ("position", "PORTABLE")
+    x0, y0, x1, y1 = region["box"]
+    assert 405 < x0 < 425
+    assert 55 < y0 < 72
+    assert 545 < x1 < 600
+    assert 78 < y1 < 100
