@@ -68,8 +68,8 @@ def test_an_interrupted_search_goes_on_where_it_stopped(
     detect_dataset(dataset, tmp_path / "whole.parquet")
     real, seen, out = MODULE._detect_part, [], tmp_path / "resumed.parquet"
 
-    def until_second(job: tuple[Path, int, Path]) -> None:
-        seen.append(job[1])
+    def until_second(job: tuple[Path, range, Path]) -> None:
+        seen.append(job[1].start)
         if len(seen) == 2:
             raise KeyboardInterrupt
         real(job)
