@@ -14,7 +14,7 @@ from flows.steps import Steps
 from flows.tasks import data, evidence, model
 from flows.tasks.report import publish, write_report
 from flows.workspace import Workspace
-from pipeline.artifacts import RunFolder, code_version, content_hash
+from pipeline.artifacts import RunFolder, code_version, content_hash, sha256_tree
 from pipeline.config import AuditConfig
 from pipeline.errors import InputError
 
@@ -92,20 +92,29 @@ def _open(request: AuditRequest, steps: Steps) -> Audited:
             f"--data-root {root}: no such folder. Give the folder that the manifest's paths are relative to."
         )
     dataset = steps.told(data.ingest(request, root, config))
-    if request.model is None:
-        bundle = model.bundle_path(workspace, dataset, config.train, config.seed)
-        steps.made(bundle, lambda: model.train(workspace, dataset, config.train, config.seed, request.device, "train"))
-        named = bundle.relative_to(workspace.models).as_posix()
-        weights = bundle.name
-    else:
-        bundle, named = request.model, str(request.model)
-        weights = model.load(bundle, dataset)
+    bundle = _classifier(request, workspace, dataset, config, steps)
+    inside = bundle.is_relative_to(workspace.models)
     asked = {
         "dataset": dataset.relative_to(workspace.datasets).as_posix(),
-        "bundle": named,
-        "weights": weights,
+        "bundle": bundle.relative_to(workspace.models).as_posix() if inside else str(bundle),
+        "weights": bundle.name if inside else sha256_tree(bundle),
         "config": config.model_dump(mode="json"),
     }
     run = workspace.runs / content_hash(asked)
     steps.open(RunFolder(run, asked))
     return Audited.of(run, asked, request.workers)
+
+
+def _classifier(request: AuditRequest, workspace: Workspace, dataset: Path, config: AuditConfig, steps: Steps) -> Path:
+    """The bundle to audit: trained here, the user's own, or made of the user's state dict and spec."""
+    own = request.model
+    if own is None:
+        target = model.bundle_path(workspace, dataset, config.train, config.seed)
+        return steps.made(
+            target, lambda: model.train(workspace, dataset, config.train, config.seed, request.device, "train")
+        )
+    if request.spec is not None:
+        weights, spec = own, request.spec
+        own = steps.made(model.adopted_path(workspace, weights, spec), lambda: model.adopt(workspace, weights, spec))
+    model.load(own, dataset)
+    return own

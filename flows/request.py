@@ -22,7 +22,8 @@ class AuditRequest(BaseModel):
     data_root: Path | None = Field(None, description="folder the manifest's paths are relative to")
     workspace: Path = Field(default_factory=default_workspace)
     preset: Preset = "standard"
-    model: Path | None = Field(None, description="bundle to audit instead of training a classifier")
+    model: Path | None = Field(None, description="bundle, or state dict with `spec`, to audit instead of training")
+    spec: Path | None = Field(None, description="JSON of the state dict's ModelSpec")
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     workers: int = Field(2, ge=1, le=64, description="processes for decoding and mark detection")

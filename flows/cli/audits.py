@@ -25,6 +25,7 @@ from flows.cli.options import (
     PresetName,
     RunArgument,
     Seed,
+    SpecPath,
     Workers,
     WorkspacePath,
 )
@@ -57,6 +58,7 @@ def run(
     preset: Preset = PresetName.standard,
     accept: Accept = PolicyName.confirmed,
     model: ModelPath = None,
+    spec: SpecPath = None,
     seed: Seed = 0,
     device: Device = DeviceName.auto,
     workers: Workers = 2,
@@ -64,7 +66,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """The whole loop: audit, then repair what the policy accepts, retrain, compare, report."""
-    request = _request(manifest, data_root, workspace, preset, model, seed, device, workers)
+    request = _request(manifest, data_root, workspace, preset, model, spec, seed, device, workers)
 
     def start() -> RunResult:
         from flows.run import run as flow
@@ -81,7 +83,7 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """The whole loop on generated x-rays with a planted PORTABLE stamp. No data, no server, no account."""
-    run("phantom", None, workspace, PresetName.quick, PolicyName.confirmed, None, seed, device, 2, None, as_json)
+    run("phantom", workspace=workspace, preset=PresetName.quick, seed=seed, device=device, as_json=as_json)
 
 
 def audit(
@@ -90,6 +92,7 @@ def audit(
     workspace: WorkspacePath = WORKSPACE,
     preset: Preset = PresetName.standard,
     model: ModelPath = None,
+    spec: SpecPath = None,
     seed: Seed = 0,
     device: Device = DeviceName.auto,
     workers: Workers = 2,
@@ -97,7 +100,7 @@ def audit(
     as_json: Json = False,
 ) -> None:
     """Ingest, train or load, explain and flag; then wait for a person's decisions (exit code 4)."""
-    request = _request(manifest, data_root, workspace, preset, model, seed, device, workers)
+    request = _request(manifest, data_root, workspace, preset, model, spec, seed, device, workers)
 
     def start() -> RunResult:
         from flows.audit import audit as flow
@@ -146,6 +149,7 @@ def _request(
     workspace: Path,
     preset: PresetName,
     model: Path | None,
+    spec: Path | None,
     seed: int,
     device: DeviceName,
     workers: int,
@@ -158,6 +162,7 @@ def _request(
         workspace=workspace.resolve(),
         preset=preset.value,
         model=model.resolve() if model else None,
+        spec=spec.resolve() if spec else None,
         seed=seed,
         device=device.value,
         workers=workers,

@@ -61,5 +61,9 @@ Seed = Annotated[int, typer.Option("--seed", help="Every random choice derives f
 Device = Annotated[DeviceName, typer.Option("--device", help="Where the model runs.")]
 Workers = Annotated[int, typer.Option("--workers", min=1, max=64, help="Processes for decoding and mark detection.")]
 ModelPath = Annotated[
-    Path | None, typer.Option("--model", help="Bundle to audit instead of training a classifier.", exists=True)
+    Path | None,
+    typer.Option("--model", help="Bundle to audit instead of training, or a state dict with --spec.", exists=True),
+]
+SpecPath = Annotated[
+    Path | None, typer.Option("--spec", help="JSON of the state dict's ModelSpec.", exists=True, dir_okay=False)
 ]

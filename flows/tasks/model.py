@@ -10,7 +10,7 @@ from flows.console import progress
 from flows.request import resolve_device
 from flows.tasks.policy import stage
 from flows.workspace import Workspace
-from pipeline.artifacts import code_version, content_hash, sha256_tree, write_parquet
+from pipeline.artifacts import code_version, content_hash, sha256_file, write_parquet
 from pipeline.config import TrainConfig
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import ModelError
@@ -43,10 +43,14 @@ def train(workspace: Workspace, dataset: Path, config: TrainConfig, seed: int, d
 
 
 @stage("load model")
-def load(bundle: Path, dataset: Path) -> str:
-    """Check that a user's bundle answers as it claims on images of the data set; returns the hash of its files."""
+def load(bundle: Path, dataset: Path) -> None:
+    """Check that a user's classifier answers as it claims on images of the data set.
+
+    Raises:
+        ModelError: it does not, or it knows other classes than the data set.
+    """
     from models import check_classifier
-    from pipeline.train import load_classifier
+    from pipeline.train import load_classifier, model_errors
 
     model, spec = load_classifier(bundle)
     data = DatasetVersion(dataset)
@@ -55,8 +59,37 @@ def load(bundle: Path, dataset: Path) -> str:
             f"{bundle} knows the classes {', '.join(spec.classes)}; the data set has {', '.join(data.meta.classes)}. "
             "Map the manifest's labels to the model's classes."
         )
-    check_classifier(model, spec, data.tensor(data.rows("test")[:16]))
-    return sha256_tree(bundle)
+    with model_errors():
+        check_classifier(model, spec, data.tensor(data.rows("test")[:16]))
+
+
+def adopted_path(workspace: Workspace, weights: Path, spec: Path) -> Path:
+    """Where the bundle made of a state dict and its spec belongs."""
+    key = [sha256_file(weights), sha256_file(spec), code_version("models")]
+    return workspace.models / "adopted" / content_hash(key)
+
+
+@stage("adopt state dict")
+def adopt(workspace: Workspace, weights: Path, spec_path: Path) -> Path:
+    """Make a bundle of a state dict and the JSON of its `ModelSpec`; returns its folder."""
+    from models import BundleCard, save_bundle
+    from pipeline import __version__
+    from pipeline.artifacts import atomic_folder
+    from pipeline.train import load_classifier, model_errors
+
+    target = adopted_path(workspace, weights, spec_path)
+    model, spec = load_classifier(weights, spec_path)
+    card = BundleCard(
+        version=__version__,
+        task="chest x-ray classification",
+        description=f"Classifier adopted from {weights.name} (sha256 {sha256_file(weights)}).",
+        intended_use="To be audited for shortcuts. Research and quality assurance; no diagnosis.",
+        data_source="unknown",
+        readme=f"# Adopted classifier\n\nState dict `{weights.name}` with `{spec_path.name}`; trained elsewhere.\n",
+    )
+    with atomic_folder(target) as folder, model_errors():
+        save_bundle(folder, model, spec, card)
+    return target
 
 
 @stage("predict", tags=("gpu",))

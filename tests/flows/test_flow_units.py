@@ -132,3 +132,18 @@ def test_detect_prints_boxes_in_file_pixels(tmp_path: Path) -> None:
     assert 55 < y0 < 72
     assert 545 < x1 < 600
     assert 78 < y1 < 100
+
+
+def test_a_state_dict_and_its_spec_become_a_bundle(tmp_path: Path) -> None:
+    import torch
+
+    from flows.tasks.model import adopt
+    from models import build, load_bundle
+
+    network, spec = build("small", classes=("clear", "opacity"), input_size=(64, 64), seed=1)
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    write_json(tmp_path / "spec.json", spec.as_dict())
+    bundle = adopt.fn(Workspace(tmp_path), tmp_path / "weights.pt", tmp_path / "spec.json")
+    again, read = load_bundle(bundle)
+    assert read == spec
+    assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
