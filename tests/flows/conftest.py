@@ -25,12 +25,12 @@ positive: opacity
 sources:
   - {name: phantom, layout: generated}
 generate:
-  {images: 80, other_source_images: 16, size: 160, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.8}
+  {images: 120, other_source_images: 16, size: 160, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.2}
 audit:
   ingest: {store_size: 160}
-  train: {network: small, input_size: 64, epochs: 3, batch_size: 8, mixed_precision: false}
-  explain: {methods: [igos++, grad-cam], images: 4, mask_size: 7, ig_steps: 3, iterations: 2, batch_size: 2}
-  flag: {images: 16}
+  train: {network: small, input_size: 128, epochs: 8, patience: 8, batch_size: 8, learning_rate: 0.006, augment: false}
+  explain: {images: 4, mask_size: 7, ig_steps: 3, iterations: 2, batch_size: 2}
+  flag: {images: 24, min_effect: 0.0, fdr: 0.5}
   compare: {seeds: 3, bootstrap: 100}
 """
 
