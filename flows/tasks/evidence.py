@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,7 @@ def intervene(dataset: Path, bundle: Path, config: AuditConfig, device: str, run
         progress=progress(),
     )
     write_parquet(run / "effects.parquet", effects)
+    shutil.rmtree(run / "effects.partial", ignore_errors=True)
 
 
 @stage("conclude")
