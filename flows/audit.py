@@ -52,8 +52,8 @@ def audit(request: AuditRequest) -> RunResult:
     """
     steps = Steps()
     audited = find_shortcuts(request, steps)
-    write_report(audited.run, audited.dataset, audited.bundle, audited.config, "awaiting review")
-    return publish(audited.run, "awaiting review", steps.worked)
+    words = write_report(audited.run, audited.dataset, audited.bundle, audited.config, "awaiting review")
+    return publish(audited.run, "awaiting review", words, steps.worked)
 
 
 def find_shortcuts(request: AuditRequest, steps: Steps) -> Audited:

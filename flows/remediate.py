@@ -39,8 +39,8 @@ def repaired(audited: Audited, accept: Policy, device: str, steps: Steps) -> Run
     state: Any = "complete" if accepted else "nothing to repair"
     if accepted:
         _repair(audited, accepted, device, steps)
-    write_report(audited.run, audited.dataset, audited.bundle, audited.config, state)
-    return publish(audited.run, state, steps.worked)
+    words = write_report(audited.run, audited.dataset, audited.bundle, audited.config, state)
+    return publish(audited.run, state, words, steps.worked)
 
 
 def accepted_findings(run: Path, accept: Policy) -> dict[str, str]:

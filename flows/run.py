@@ -22,6 +22,6 @@ def run(request: AuditRequest, accept: Policy = "confirmed") -> RunResult:
     steps = Steps()
     audited = find_shortcuts(request, steps)
     if accept == "none":
-        write_report(audited.run, audited.dataset, audited.bundle, audited.config, "awaiting review")
-        return publish(audited.run, "awaiting review", steps.worked)
+        words = write_report(audited.run, audited.dataset, audited.bundle, audited.config, "awaiting review")
+        return publish(audited.run, "awaiting review", words, steps.worked)
     return repaired(audited, accept, request.device, steps)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import platform
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +22,9 @@ _PACKAGES = ("torch", "monai", "pydicom", "scikit-learn", "prefect", "pandas", "
 
 
 @stage("report")
-def write_report(run: Path, dataset: Path, bundle: Path, config: AuditConfig, state: RunState) -> None:
-    """Write report.html from the artifacts of a run."""
-    from pipeline.report import ReportInput, render_report
+def write_report(run: Path, dataset: Path, bundle: Path, config: AuditConfig, state: RunState) -> list[str]:
+    """Write report.html from the artifacts of a run; returns its summary, a sentence each."""
+    from pipeline.report import ReportInput, render_report, summary
 
     data = DatasetVersion(dataset)
     findings = read_json(run / "findings.json")["findings"]
@@ -41,31 +40,22 @@ def write_report(run: Path, dataset: Path, bundle: Path, config: AuditConfig, st
         examples=examples(run, data, _cleansed(run, data), findings, config),
         plan=_plan(run, config),
         probe=_json_if_there(run / "probe.json"),
-        comparison=_json_if_there(run / "comparison.json"),
+        comparison=_json_if_there(run / "comparison.json") if state == "complete" else None,
         review_hint=_hint(run, state),
         provenance=_provenance(run, dataset, bundle),
     )
     write_text(run / "report.html", render_report(content))
+    return summary(content)
 
 
-def publish(run: Path, state: RunState, worked: int) -> RunResult:
+def publish(run: Path, state: RunState, words: list[str], worked: int) -> RunResult:
     """Leave link and summary artifacts in Prefect and hand back the flow's result."""
-    from pipeline.report import verdict
-
     findings = read_json(run / "findings.json")["findings"]
-    comparison = _json_if_there(run / "comparison.json")
-    words = [_headline(findings), *(verdict(comparison) if comparison and state == "complete" else [])]
     report = run / "report.html"
     create_link_artifact(key="report", link=report.as_uri(), link_text=f"Report of run {run.name}", description=state)
     create_markdown_artifact(key="summary", markdown="\n\n".join([f"# {state}", *words]))
     counts = dict(Counter(str(finding["status"]) for finding in findings))
     return RunResult(run=run, report=report, state=state, findings=counts, words=words, worked=worked)
-
-
-def _headline(findings: Sequence[dict[str, Any]]) -> str:
-    counts = Counter(str(finding["status"]) for finding in findings)
-    detail = ", ".join(f"{number} {status}" for status, number in sorted(counts.items()))
-    return f"{len(findings)} findings: {detail}." if findings else "No findings."
 
 
 def _json_if_there(path: Path) -> Any:

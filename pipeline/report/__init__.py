@@ -2,7 +2,7 @@
 
 from pipeline.report.compare import compare, evaluate
 from pipeline.report.content import Example, ReportInput, make_example
-from pipeline.report.page import render_report
+from pipeline.report.page import render_report, summary
 from pipeline.report.pictures import as_picture, overlay
 from pipeline.report.verdict import verdict
 
@@ -15,5 +15,6 @@ __all__ = [
     "make_example",
     "overlay",
     "render_report",
+    "summary",
     "verdict",
 ]

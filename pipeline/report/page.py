@@ -17,6 +17,8 @@ from pipeline.report.verdict import NAMES, change, direction, interval, verdict
 MAX_EXAMPLES = 24
 """Examples with pictures in one report; the rest is counted as omitted."""
 
+_TELLING = 0.8
+"""AUROC of a check from which the summary speaks of it."""
 _STATUS_ORDER = ("confirmed", "accepted", "suspected", "keep", "rejected", "not-confirmed")
 _SHOWN_APART = {"id", "kind", "text", "status", "title", "summary"}
 
@@ -67,12 +69,31 @@ def summary(content: ReportInput) -> list[str]:
     counts = ", ".join(f"{by_status[name]} {name}" for name in _STATUS_ORDER if name in by_status)
     total = len(content.findings)
     found = f"{total} finding{'' if total == 1 else 's'} ({counts})" if total else "No finding"
-    sentences = [f"{found} in {len(content.images):,} images of {content.dataset.title}."]
+    sentences = [f"{found} in {len(content.images):,} images of {content.dataset.title}.", *leaks(content.checks)]
     if content.comparison is not None:
         return sentences + verdict(content.comparison)
     if content.review_hint is not None:
         return [*sentences, f"The findings await review: {content.review_hint}"]
     return [*sentences, "Nothing was removed and nothing retrained, so no claim about a gain is made here."]
+
+
+def leaks(checks: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence when something outside the pixels gives the label away: removing characters does not remove it."""
+    telling = [
+        f"{check['check'].removeprefix('label from ')} (AUROC {show(check['value'])})"
+        for check in checks
+        if str(check["check"]).startswith("label from") and _mean_of(check["value"]) >= _TELLING
+    ]
+    if not telling:
+        return []
+    return [
+        f"The label can be told without looking at the image, from {', from '.join(telling)}. A classifier may learn "
+        "to recognise where an image comes from; removing characters does not remove that."
+    ]
+
+
+def _mean_of(value: Any) -> float:
+    return float(value["mean"]) if isinstance(value, Mapping) and value.get("mean") is not None else 0.0
 
 
 def composition(images: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, Any]]:

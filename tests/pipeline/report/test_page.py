@@ -157,3 +157,15 @@ def test_example_from_a_store_drops_padding_and_moves_boxes(tmp_path: pytest.Tem
     assert example.saliency is not None
     assert example.saliency.shape == (64, 48)
     assert (example.source, example.split) == ("s", None)
+
+
+def test_what_gives_the_label_away_outside_the_pixels_is_said() -> None:
+    from pipeline.report.page import leaks
+
+    telling = {"check": "label from source", "value": {"mean": 0.99, "low": 0.98, "high": 1.0, "n": 40}, "meaning": ""}
+    weak = {"check": "label from container", "value": {"mean": 0.6, "low": 0.5, "high": 0.7, "n": 40}, "meaning": ""}
+    skipped = {"check": "label from view", "value": None, "meaning": "constant"}
+    (sentence,) = leaks([telling, weak, skipped])
+    assert "from source (AUROC 0.99" in sentence
+    assert "container" not in sentence
+    assert leaks([weak, skipped]) == []
