@@ -31,7 +31,10 @@ def list_manifests(as_json: Json = False) -> None:
             )
         )
         return
-    table = Table("name", "title", "classes", "licence", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    table.add_column("name", no_wrap=True)
+    for column in ("title", "classes", "licence"):
+        table.add_column(column)
     for manifest in manifests:
         table.add_row(manifest.name, manifest.title, ", ".join(manifest.classes), manifest.licence)
     Console().print(table)

@@ -22,6 +22,10 @@ ImageArgument = Annotated[
 ]
 
 
+LARGEST_SIDE = 1024
+"""Side of the square that a larger image is shrunk to before it is explained, pixels."""
+
+
 class MethodName(StrEnum):
     """Explainers of the command line; the library has the same names."""
 
@@ -99,19 +103,21 @@ def explain(
     from pipeline.artifacts import atomic_file
     from pipeline.dataset import to_unit
     from pipeline.explain import create
-    from pipeline.ingest import ReadLimits, image_id, read_image
+    from pipeline.ingest import ReadLimits, image_id, letterbox, read_image
     from pipeline.report import as_picture, overlay
     from pipeline.train import load_classifier
 
     network, spec = load_classifier(model)
     network = network.to(resolve_device(device.value))
     stored = read_image(image, ReadLimits()).pixels
-    pixels = to_unit(stored[None])
+    # The classifier was trained on letterboxed squares; stretched anatomy would be new to it.
+    pixels = to_unit(letterbox(stored, min(max(stored.shape), LARGEST_SIDE))[0][None])
     probabilities = spec.probabilities(network, pixels.to(resolve_device(device.value)))[0]
     if target is not None and target not in spec.classes:
         raise InputError(f"{model} has no class {target!r}. {did_you_mean(target, spec.classes)}")
     index = spec.classes.index(target) if target else int(probabilities.argmax())
-    explainer = create(method.value, network, spec, seed=seed)
+    options = {} if method is MethodName.grad_cam else {"seed": seed}
+    explainer = create(method.value, network, spec, **options)
     inputs = spec.preprocess(pixels).to(resolve_device(device.value))
     saliency = explainer.attribute(inputs, index, image_ids=[image_id(stored)])
     picture = overlay(as_picture(pixels[0, 0].numpy()), saliency[0, 0].cpu().numpy())

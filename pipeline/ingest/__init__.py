@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pipeline.ingest.build import ingest
     from pipeline.ingest.check import CheckReport, check_manifest
-    from pipeline.ingest.decode import image_id
+    from pipeline.ingest.decode import image_id, letterbox
     from pipeline.ingest.manifest import Manifest, builtin_manifests, find_manifest, load_manifest
     from pipeline.ingest.quality import data_quality
     from pipeline.ingest.readers import ReadImage, ReadLimits, read_image
@@ -31,6 +31,7 @@ __all__ = [
     "find_manifest",
     "image_id",
     "ingest",
+    "letterbox",
     "load_manifest",
     "read_image",
     "read_rows",
@@ -48,6 +49,7 @@ _HOME = {
     "find_manifest": "manifest",
     "image_id": "decode",
     "ingest": "build",
+    "letterbox": "decode",
     "load_manifest": "manifest",
     "read_image": "readers",
     "read_rows": "sources",

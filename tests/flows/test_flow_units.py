@@ -147,3 +147,33 @@ def test_a_state_dict_and_its_spec_become_a_bundle(tmp_path: Path) -> None:
     again, read = load_bundle(bundle)
     assert read == spec
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("method", ["igos++", "grad-cam"])
+def test_explain_writes_a_picture(method: str, tmp_path: Path) -> None:
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    from flows.tasks.model import adopt
+    from models import build
+
+    network, spec = build("small", classes=("clear", "opacity"), input_size=(32, 32), seed=1)
+    torch.save(network.state_dict(), tmp_path / "weights.pt")
+    write_json(tmp_path / "spec.json", spec.as_dict())
+    bundle = adopt.fn(Workspace(tmp_path), tmp_path / "weights.pt", tmp_path / "spec.json")
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (80, 120), dtype=np.uint8)).save(tmp_path / "a.png")
+    arguments = [
+        "explain",
+        str(tmp_path / "a.png"),
+        "--model",
+        str(bundle),
+        "--method",
+        method,
+        "--out",
+        str(tmp_path / "e.png"),
+    ]
+    done = subprocess.run(COMMAND + arguments, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "probability 0." in done.stdout
+    assert Image.open(tmp_path / "e.png").size == (120, 120)
