@@ -37,8 +37,11 @@ class Steps:
             self.worked += 1
 
     def made(self, target: Path, work: Callable[[], Path]) -> Path:
-        """Make the immutable folder `target` unless it exists."""
-        if target.exists():
+        """Make the immutable folder `target` unless it exists.
+
+        `work` also runs when an attempt was killed after making it and before sweeping up `<target>.*partial`.
+        """
+        if target.exists() and not any(target.parent.glob(f"{target.name}.*partial")):
             return target
         self.worked += 1
         return work()

@@ -33,6 +33,26 @@ def test_a_step_is_done_once_per_key(tmp_path: Path) -> None:
     assert (len(made), steps.worked) == (2, 2)
 
 
+def test_a_folder_is_made_once_and_leftovers_are_swept_up(tmp_path: Path) -> None:
+    target, calls = tmp_path / "bundle", []
+
+    def work() -> Path:
+        calls.append(1)
+        target.mkdir(exist_ok=True)
+        (tmp_path / "bundle.training.partial").rmdir()
+        return target
+
+    for _ in range(2):  # the first makes it, the second finds it
+        if not target.exists():
+            (tmp_path / "bundle.training.partial").mkdir()
+        assert Steps().made(target, work) == target
+    assert len(calls) == 1
+    (tmp_path / "bundle.training.partial").mkdir()  # killed between the rename and the sweep
+    assert Steps().made(target, work) == target
+    assert len(calls) == 2
+    assert not (tmp_path / "bundle.training.partial").exists()
+
+
 def test_findings_above_a_status() -> None:
     result = RunResult(
         run=Path("r"), report=Path("r/report.html"), state="complete", words=[], worked=0,
