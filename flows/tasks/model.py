@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
-
 from flows.console import progress
 from flows.request import resolve_device
 from flows.tasks.policy import stage
@@ -106,8 +104,3 @@ def predict(dataset: Path, bundle: Path, device: str, out: Path) -> None:
     for column, name in enumerate(spec.classes):
         table[f"p_{name}"] = probabilities[:, column]
     write_parquet(out, table)
-
-
-def probabilities_of(table: pd.DataFrame, classes: tuple[str, ...]) -> pd.DataFrame:
-    """The p_<class> columns of a predictions table, in class order."""
-    return table[[f"p_{name}" for name in classes]]
