@@ -65,9 +65,18 @@ class ModelSpec:
 
         Resized with antialiased bilinear interpolation, mapped to `value_range`, normalised.
         """
-        low, high = self.value_range
-        scaled = (self.resize(images) * (high - low) + low - self.mean) / self.std
+        scaled = self.normalise(self.resize(images))
         return scaled.expand(-1, self.channels, -1, -1).contiguous() if self.channels > 1 else scaled
+
+    def normalise(self, images: Tensor) -> Tensor:
+        """Intensities in [0, 1] -> those that the network sees; any shape."""
+        low, high = self.value_range
+        return (images * (high - low) + low - self.mean) / self.std
+
+    def denormalise(self, inputs: Tensor) -> Tensor:
+        """Network input -> intensities in [0, 1], the inverse of `normalise`; any shape."""
+        low, high = self.value_range
+        return (inputs * self.std + self.mean - low) / (high - low)
 
     def probabilities(self, model: nn.Module, images: Tensor) -> Tensor:
         """Softmax probabilities (B, classes) for images (B, 1, H, W) in [0, 1]; no gradient is kept."""

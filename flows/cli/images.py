@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,15 +23,6 @@ ImageArgument = Annotated[
 
 LARGEST_SIDE = 1024
 """Side of the square that a larger image is shrunk to before it is explained, pixels."""
-
-
-class MethodName(StrEnum):
-    """Explainers of the command line; the library has the same names."""
-
-    igos = "igos"
-    igos_plus = "igos+"
-    igos_plus_plus = "igos++"
-    grad_cam = "grad-cam"
 
 
 def register(app: typer.Typer) -> None:
@@ -90,7 +80,7 @@ def _as_text(results: list[dict[str, Any]]) -> str:
 def explain(
     image: ImageArgument,
     model: Annotated[Path, typer.Option("--model", help="Bundle of the classifier.", exists=True, file_okay=False)],
-    method: Annotated[MethodName, typer.Option("--method", help="Explainer.")] = MethodName.igos_plus_plus,
+    method: Annotated[str, typer.Option("--method", help="Explainer, see `benchmark explainers --list`.")] = "igos++",
     target: Annotated[
         str | None, typer.Option("--class", help="Class to explain; the predicted one by default.")
     ] = None,
@@ -116,8 +106,7 @@ def explain(
     if target is not None and target not in spec.classes:
         raise InputError(f"{model} has no class {target!r}. {did_you_mean(target, spec.classes)}")
     index = spec.classes.index(target) if target else int(probabilities.argmax())
-    options = {} if method is MethodName.grad_cam else {"seed": seed}
-    explainer = create(method.value, network, spec, **options)
+    explainer = create(method, network, spec, seed=seed)
     inputs = spec.preprocess(pixels).to(resolve_device(device.value))
     saliency = explainer.attribute(inputs, index, image_ids=[image_id(stored)])
     picture = overlay(as_picture(pixels[0, 0].numpy()), saliency[0, 0].cpu().numpy())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pipeline.explain.apply import explain_dataset
-from pipeline.explain.baseline import blurred_baseline
+from pipeline.explain.baseline import blurred_baseline, make_baseline
+from pipeline.explain.callable_model import CallableClassifier
 from pipeline.explain.contract import Attribution, Evaluations, Explainer
 from pipeline.explain.faithfulness import Curves, deletion_insertion
 from pipeline.explain.igos import optimize_mask
@@ -12,6 +13,7 @@ from pipeline.explain.sampling import choose_rows
 
 __all__ = [
     "Attribution",
+    "CallableClassifier",
     "Curves",
     "Evaluations",
     "Explainer",
@@ -21,5 +23,6 @@ __all__ = [
     "create",
     "deletion_insertion",
     "explain_dataset",
+    "make_baseline",
     "optimize_mask",
 ]

@@ -179,7 +179,7 @@ class _Job:
 
 def _options(name: str, config: ExplainConfig, seed: int) -> dict[str, Any]:
     if not name.startswith("igos"):
-        return {}
+        return {"seed": seed}
     return {
         "size": config.mask_size,
         "optimizer": config.optimizer,

@@ -1,10 +1,41 @@
-"""The image without evidence: a blur so heavy that only brightness gradients are left."""
+"""The image without evidence, where the paths of integrated gradients and masks end."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from models.spec import ModelSpec
+from pipeline.errors import InputError, did_you_mean
+
+Baseline = str | Tensor
+"""A name for `make_baseline`, or network input (C, H, W) for all images, e.g. the mean of healthy ones."""
+BASELINES = {
+    "blur": "so heavy a blur that only brightness gradients are left, as in the iGOS papers",
+    "zero": "network input 0, the mean grey of training: a flat image that no patient gives",
+    "black": "intensity 0: no evidence looks blacker than air, and lungs are nearly air",
+}
+"""What each name gives."""
+
+
+def make_baseline(baseline: Baseline, images: Tensor, spec: ModelSpec) -> Tensor:
+    """Baselines for network input (B, C, H, W), same shape.
+
+    Raises:
+        InputError: unknown name, or a tensor of another shape than one image.
+    """
+    if isinstance(baseline, Tensor):
+        if baseline.shape != images.shape[1:]:
+            raise InputError(
+                f"A baseline for these images is {tuple(images.shape[1:])}, found {tuple(baseline.shape)}."
+            )
+        return baseline.to(images).expand_as(images)
+    if baseline not in BASELINES:
+        raise InputError(f"Unknown baseline {baseline!r}. {did_you_mean(baseline, BASELINES)}")
+    if baseline == "blur":
+        return blurred_baseline(images)
+    return torch.zeros_like(images) if baseline == "zero" else spec.normalise(torch.zeros_like(images))
 
 
 def blurred_baseline(images: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import ClassVar, Unpack
 
 import torch
 import torch.nn.functional as functional
@@ -11,7 +12,8 @@ from torch import Tensor, nn
 
 from models.spec import ModelSpec
 from pipeline.errors import InputError, did_you_mean
-from pipeline.explain.contract import Explainer, RawMaps
+from pipeline.explain.contract import Explainer, Maps, Query, Settings
+from pipeline.explain.scorer import Score, target_score
 
 
 class GradCam(Explainer):
@@ -20,31 +22,35 @@ class GradCam(Explainer):
     ``map = ReLU(sum_k w_k A_k)``, ``w_k = mean over places of d logit / d A_k``, then upsampled bilinearly.
     """
 
-    name = "grad-cam"
+    default_score: ClassVar[Score] = "logit"
 
-    def __init__(self, model: nn.Module, spec: ModelSpec, *, layer: str | None = None) -> None:
+    def __init__(
+        self, model: nn.Module, spec: ModelSpec, *, layer: str | None = None, **settings: Unpack[Settings]
+    ) -> None:
         """`layer` names a module whose output is a feature map; by default `last_feature_layer`.
 
         Raises:
             InputError: the model has no such layer, or none whose output is a feature map.
         """
-        super().__init__(model, spec)
+        super().__init__(model, spec, **settings)
         modules = {name: module for name, module in model.named_modules() if name}
         if layer is not None and layer not in modules:
             raise InputError(f"The model has no layer {layer!r}. {did_you_mean(layer, modules)}")
         self._layer = modules[layer] if layer is not None else None
 
-    def _maps(self, images: Tensor, target: Tensor, image_ids: Sequence[str]) -> RawMaps:
-        layer = self._layer or last_feature_layer(self.model, images[:1])
-        with _outputs_of([layer]) as outputs:
-            logits = self.model(images.detach().requires_grad_())
-        activations = outputs[-1][1]
-        (slopes,) = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), activations)
-        weights = slopes.mean(dim=(2, 3), keepdim=True)
-        maps = functional.relu((weights * activations).sum(dim=1, keepdim=True))
-        large = functional.interpolate(maps, images.shape[-2:], mode="bilinear", align_corners=False)
-        once = torch.ones(len(images), dtype=torch.int64)
-        return RawMaps(large, once, once)
+    def _maps(self, query: Query) -> Maps:
+        layer = self._layer or last_feature_layer(self.model, query.images[:1])
+
+        def cam(images: Tensor, target: Tensor) -> tuple[Tensor]:
+            with _outputs_of([layer]) as outputs:
+                score = target_score(self.model, images.detach().requires_grad_(), target, self.score)
+            activations = outputs[-1][1]
+            (slopes,) = torch.autograd.grad(score.sum(), activations)
+            weights = slopes.mean(dim=(2, 3), keepdim=True)
+            return (functional.relu((weights * activations).sum(dim=1, keepdim=True)),)
+
+        (maps,) = query.scorer.apply(cam, query.images)
+        return Maps(functional.interpolate(maps, query.images.shape[-2:], mode="bilinear", align_corners=False))
 
 
 def last_feature_layer(model: nn.Module, image: Tensor) -> nn.Module:

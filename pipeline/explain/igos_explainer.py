@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
-from torch import Tensor, nn
+from torch import nn
 
 from models.spec import ModelSpec
-from pipeline.explain.baseline import blurred_baseline
-from pipeline.explain.contract import Explainer, RawMaps
+from pipeline.explain.contract import Explainer, Maps, Query, Settings
 from pipeline.explain.igos import run_optimization
 from pipeline.explain.igos_descent import stable_step
 from pipeline.explain.igos_objective import upsample
-from pipeline.randomness import torch_generator
 
 LINE_SEARCH_START = 1000.0
 NAG_SHARE = 0.4
@@ -37,8 +34,7 @@ class IgosExplainer(Explainer):
         ig_steps: int = 20,
         iterations: int = 15,
         noise_std: float = 0.2,
-        max_batch: int | None = None,
-        seed: int = 0,
+        **settings: Unpack[Settings],
     ) -> None:
         """Options as for `optimize_mask`.
 
@@ -54,12 +50,10 @@ class IgosExplainer(Explainer):
             ig_steps: points on the path from the baseline.
             iterations: steps taken.
             noise_std: of the noise on the network input.
-            max_batch: most images in one call of the model.
-            seed: with the image's id, decides the noise.
+            settings: see `Settings`; the probability is explained.
         """
-        super().__init__(model, spec)
+        super().__init__(model, spec, **settings)
         self.name = variant
-        self._seed = seed
         side = min(size, *spec.input_size)
         default_step = LINE_SEARCH_START if optimizer == "line-search" else NAG_SHARE * stable_step(side, l2)
         self._options: dict[str, Any] = {
@@ -72,13 +66,20 @@ class IgosExplainer(Explainer):
             "ig_steps": ig_steps,
             "iterations": iterations,
             "noise_std": noise_std,
-            "max_batch": max_batch,
         }
 
-    def _maps(self, images: Tensor, target: Tensor, image_ids: Sequence[str]) -> RawMaps:
-        generators = [
-            torch_generator(self._seed, "explain", self.name, name, device=images.device) for name in image_ids
-        ]
-        baseline = blurred_baseline(images)
-        run = run_optimization(self.model, images, baseline, target, generator=generators, **self._options)
-        return RawMaps(upsample(1 - run.mask, images.shape[-2:]), run.forward, run.backward)
+    def _maps(self, query: Query) -> Maps:
+        images = query.images
+        generators = [self.generator(image_id, device=images.device) for image_id in query.image_ids]
+        run = run_optimization(
+            self.model,
+            images,
+            self.baseline(images),
+            query.target,
+            generator=generators,
+            max_batch=query.scorer.batch_size,
+            **self._options,
+        )
+        query.scorer.forward += run.forward
+        query.scorer.backward += run.backward
+        return Maps(upsample(1 - run.mask, images.shape[-2:]))

@@ -58,11 +58,36 @@ class ConvSquare(nn.Module):
         return torch.stack([torch.zeros_like(mean), 8 * (mean - 0.5)], dim=1)
 
 
+class DarkSquare(ConvSquare):
+    """`ConvSquare` of the negative picture: the darker `QUARRY`, the surer; p(1) = sigmoid(8 * (0.5 - its mean))."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.no_grad():
+            self.conv.weight.neg_()
+            self.conv.bias = nn.Parameter(torch.ones(2))
+
+
 class Constant(nn.Module):
     """Logits that do not depend on the image: p(1) = 0.75."""
 
     def forward(self, images: Tensor) -> Tensor:
         return images.mean(dim=(1, 2, 3))[:, None] * 0 + torch.log(images.new_tensor([0.25, 0.75]))
+
+
+class BlindNetwork(nn.Module):
+    """The same with hidden layers: a convolution that has learned nothing but its bias."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3, padding=1)
+        self.relu = nn.ReLU()
+        with torch.no_grad():
+            self.conv.weight.zero_()
+            self.conv.bias.copy_(torch.log(torch.tensor([0.25, 0.75])) + 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.relu(self.conv(images)).mean(dim=(2, 3))
 
 
 @dataclass(frozen=True)
@@ -85,6 +110,17 @@ def toy() -> Toy:
 
 
 @pytest.fixture(scope="session")
+def dark_toy(toy: Toy) -> Toy:
+    """The negative of `toy`: background 0.8, both squares at exactly 0."""
+    return Toy(1 - toy.image, 1 - toy.baseline)
+
+
+@pytest.fixture
+def dark_square() -> nn.Module:
+    return DarkSquare().eval()
+
+
+@pytest.fixture(scope="session")
 def toy_spec() -> ModelSpec:
     return ModelSpec("toy", ("without", "with"), (SIZE, SIZE), mean=0.0, std=1.0)
 
@@ -102,6 +138,11 @@ def conv_square() -> nn.Module:
 @pytest.fixture
 def constant() -> nn.Module:
     return Constant().eval()
+
+
+@pytest.fixture
+def blind_network() -> nn.Module:
+    return BlindNetwork().eval()
 
 
 @pytest.fixture
