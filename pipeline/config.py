@@ -51,11 +51,10 @@ class ExplainConfig(_Settings):
 
     methods: tuple[str, ...] = ("igos++", "grad-cam")
     images: int = Field(64, ge=1, description="how many test images, stratified by class and source")
-    mask_size: int = Field(28, ge=7)
-    ig_steps: int = Field(20, ge=1)
-    iterations: int = Field(15, ge=1)
-    optimizer: Literal["line-search", "nag"] = "line-search"
-    batch_size: int = Field(4, ge=1, description="images optimised together")
+    mask_size: int = Field(28, ge=7, description="side of iGOS masks, and of the grid on which every map is scored")
+    igos: Literal["full", "fast"] = Field("fast", description="preset of the iGOS methods")
+    options: dict[str, dict[str, Any]] = Field({}, description="options of single methods, by method")
+    batch_size: int = Field(4, ge=1, description="images explained together")
 
 
 class FlagConfig(_Settings):
@@ -104,13 +103,13 @@ class AuditConfig(_Settings):
 PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
     "quick": {
         "train": {"network": "resnet18", "input_size": 160, "epochs": 4, "patience": 4},
-        "explain": {"images": 16, "ig_steps": 8, "iterations": 8},
+        "explain": {"images": 16},
         "flag": {"images": 100},
     },
     "standard": {},
     "full": {
         "train": {"network": "densenet121", "input_size": 320, "epochs": 30, "patience": 6},
-        "explain": {"images": 256, "iterations": 20},
+        "explain": {"images": 256, "igos": "full"},
         "flag": {"images": 1000, "controls": 16},
         "compare": {"seeds": 5, "bootstrap": 5000},
     },

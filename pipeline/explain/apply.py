@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,9 +37,10 @@ from pipeline.config import ExplainConfig
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import EmptyResultError
 from pipeline.explain.baseline import blurred_baseline
-from pipeline.explain.contract import Explainer
+from pipeline.explain.contract import Attribution, Explainer
 from pipeline.explain.faithfulness import deletion_insertion
 from pipeline.explain.frozen import frozen
+from pipeline.explain.igos_explainer import LowConfidenceWarning
 from pipeline.explain.registry import create
 from pipeline.progress import Progress, silent
 
@@ -53,8 +56,10 @@ COLUMNS: dict[str, str] = {
     "insertion_auc": "float64",
     "forward": "int64",
     "backward": "int64",
+    "info": "string",
 }
-"""Columns of the tables and their pandas types. `row` is the row of the images table."""
+"""Columns of the tables and their pandas types. `row` is the row of the images table; `info` holds the method's notes
+as JSON, see its class."""
 
 
 def explain_dataset(
@@ -116,7 +121,8 @@ def explain_dataset(
 
 def load_table(folder: Path, methods: tuple[str, ...]) -> pd.DataFrame:
     """The tables of `methods` in a finished ``saliency`` folder, below each other."""
-    return pd.concat([read_parquet(folder / f"{name}.parquet") for name in methods], ignore_index=True).astype(COLUMNS)
+    tables = [read_parquet(folder / f"{name}.parquet") for name in methods]
+    return pd.concat(tables, ignore_index=True).astype(COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,8 @@ class _Job:
         ids = self._image_ids(part)
         target = torch.from_numpy(self.targets[part]).to(self.device)
         images = self.spec.preprocess(self.dataset.tensor(self.rows[part]).to(self.device))
-        with frozen(self.model, channels_last=True):
+        with frozen(self.model, channels_last=True), warnings.catch_warnings():
+            warnings.simplefilter("ignore", LowConfidenceWarning)  # the table has a column for it
             found = explainer.explain(images, target, image_ids=ids)
             grid = _grid(found.saliency, self.config.mask_size)
             curves = deletion_insertion(self.model, images, blurred_baseline(images), grid, target)
@@ -167,6 +174,7 @@ class _Job:
                 "insertion_auc": _numbers(curves.insertion_auc),
                 "forward": _numbers(found.forward),
                 "backward": _numbers(found.backward),
+                "info": _notes(found),
             }
         ).astype(COLUMNS)
         with atomic_file(folder / f"{number:06d}.npy") as temporary, temporary.open("wb") as stream:
@@ -178,15 +186,21 @@ class _Job:
 
 
 def _options(name: str, config: ExplainConfig, seed: int) -> dict[str, Any]:
-    if not name.startswith("igos"):
-        return {"seed": seed}
-    return {
-        "size": config.mask_size,
-        "optimizer": config.optimizer,
-        "ig_steps": config.ig_steps,
-        "iterations": config.iterations,
-        "seed": seed,
-    }
+    igos = {"size": config.mask_size, "preset": config.igos} if name.startswith("igos") else {}
+    return {"seed": seed, **igos, **config.options.get(name, {})}
+
+
+def _notes(found: Attribution) -> list[str]:
+    """The explainer's notes on each image as JSON; numbers rounded to what float32 carries."""
+    return [
+        canonical_json({key: _json_ready(note[row]) for key, note in sorted(found.info.items())})
+        for row in range(len(found.saliency))
+    ]
+
+
+def _json_ready(note: Tensor) -> Any:
+    values = [float(f"{v:.7g}") if math.isfinite(v) else None for v in note.detach().double().flatten().tolist()]
+    return values if note.dim() else values[0]
 
 
 def _start(folder: Path, request: dict[str, Any]) -> None:

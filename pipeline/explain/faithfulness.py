@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from pipeline.errors import InputError
 from pipeline.explain.frozen import frozen, target_probability, target_tensor
-from pipeline.explain.igos_objective import blend, upsample
+from pipeline.explain.igos_objective import upsample
+from pipeline.explain.igos_path import blend
 
 
 @dataclass(frozen=True)

@@ -6,37 +6,18 @@ I-GOS: Qi, Khorram, Li, AAAI 2020 (arXiv 1905.00954). iGOS+ and iGOS++: Khorram,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal
 
 import torch
 import torch.nn.functional as functional
-from torch import Tensor, nn
+from torch import Tensor
 
-from pipeline.explain.frozen import target_probability
+from pipeline.explain.igos_path import PathScore, Term
 
 EDGE_SCALE = 0.01
 """Sigma of the bilateral weights: exp(-(difference of neighbouring pixels)^2 / EDGE_SCALE)."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """One summand of the score: the mean probability along the path from `other` to `start`, as masks scale.
-
-    Attributes:
-        insertion: False: image masked towards the baseline, probability to be lowered;
-            True: baseline masked towards the image (what the mask removes is shown), probability to be raised.
-        masks: which masks are multiplied, after upsampling.
-    """
-
-    insertion: bool
-    masks: tuple[int, ...]
-
-    @property
-    def sign(self) -> float:
-        """+1 where the probability is minimised, -1 where it is maximised."""
-        return -1.0 if self.insertion else 1.0
 
 
 @dataclass(frozen=True)
@@ -69,11 +50,6 @@ def upsample(masks: Tensor, size: Sequence[int]) -> Tensor:
     return functional.interpolate(masks, size=tuple(size), mode="bilinear", align_corners=True)
 
 
-def blend(image: Tensor, baseline: Tensor, mask: Tensor) -> Tensor:
-    """`image` where `mask` is 1, `baseline` where it is 0 (the operator Phi of the papers)."""
-    return image * mask + baseline * (1 - mask)
-
-
 def total_variation(masks: Tensor) -> Tensor:
     """Mean squared vertical plus mean squared horizontal neighbour difference of (B, 1, s, s), shape (B,)."""
     return _mean(masks.diff(dim=2).square()) + _mean(masks.diff(dim=3).square())
@@ -104,133 +80,49 @@ class BilateralVariation:
         return 0.5 * (total_variation(masks) + across + along)
 
 
-class Path(NamedTuple):
-    """A stretch of consecutive integration steps of one term for one image."""
-
-    item: int
-    """Position in the masks at hand."""
-    image: int
-    """Position in the whole batch."""
-    term: int
-    steps: slice
+LineSearchObjective = Literal["path", "endpoint"]
+"""What the line search compares: "path" the noisy path average that is optimised (2021 code), "endpoint" the
+probabilities of the fully masked images without noise (2019 code), S times cheaper and repeatable."""
 
 
-class PathScore:
-    """Path-averaged probabilities A and their gradients with respect to the upsampled mask.
+class Objective:
+    """Score plus regulariser of one variant, for masks (n, m, s, s) of the images numbered `which` (n,).
 
-    For a path from `other` to `start` and a mask u::
-
-        A(u) = 1/S sum_{k=1..S} p(start * a_k u + other * (1 - a_k u) + e_k),   a_k = k/S,  e_k ~ N(0, noise_std^2)
-
-    with (start, other) = (image, baseline) for deletion and swapped for insertion. The steps of as many images and
-    terms as `max_batch` allows go through the model together. Noise is drawn anew in every evaluation, input by
-    input from the image's own generator, so it depends neither on the other images nor on `max_batch`.
-
-    The order of floating-point operations is the authors': near convergence the line search hangs on the last bit.
+    Attributes:
+        l1: weight of the sparsity, one per image (B,); the descent may relax it.
+        repeatable: whether `value` gives the same number again for the same masks.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        variant: Variant,
+        score: PathScore,
         image: Tensor,
-        baseline: Tensor,
-        target: Tensor,
         *,
-        terms: Sequence[Term],
-        steps: int,
-        noise_std: float,
-        generators: Sequence[torch.Generator],
-        max_batch: int,
+        l1: float,
+        l2: float,
+        compared: LineSearchObjective = "path",
     ) -> None:
-        """`image`, `baseline` (B, C, H, W), `target` (B,) int64, one of `generators` per image."""
-        self._model = model
-        self._image = image
-        self._baseline = baseline
-        self._target = target
-        self._terms = tuple(terms)
-        self._alphas = torch.linspace(1 / steps, 1, steps, dtype=image.dtype, device=image.device).view(-1, 1, 1, 1)
-        self._noise_std = noise_std
-        self._generators = generators
-        self._max_batch = max_batch
-        self.forward = torch.zeros(len(image), dtype=torch.int64)
-        """Image evaluations by the model so far, per image (B,)."""
-        self.backward = torch.zeros(len(image), dtype=torch.int64)
-        """Those of them that were followed by a backward pass, (B,)."""
-
-    def values(self, up: Tensor, which: Tensor) -> Tensor:
-        """A per image and term (n, T), for upsampled term masks `up` (n, T, H, W) of the images `which` (n,)."""
-        shares = up.new_empty((*up.shape[:2], len(self._alphas)))
-        with torch.no_grad():
-            for paths in self._calls(which):
-                parts = torch.split(self._shares(up, paths), [path.steps.stop - path.steps.start for path in paths])
-                for path, part in zip(paths, parts, strict=True):
-                    shares[path.item, path.term, path.steps] = part
-        self._count(which, backward=False)
-        return shares.sum(dim=2)
-
-    def gradient(self, up: Tensor, which: Tensor) -> Tensor:
-        """Gradient of A with respect to `up`, (n, T, H, W)."""
-        leaf = up.detach().requires_grad_()
-        total = torch.zeros_like(up)
-        for paths in self._calls(which):
-            total += torch.autograd.grad(self._shares(leaf, paths).sum(), leaf)[0]
-        self._count(which, backward=True)
-        return total
-
-    def _calls(self, which: Tensor) -> Iterator[tuple[Path, ...]]:
-        """Paths that go through the model together: whole ones, or parts when one alone is too long."""
-        steps, room = len(self._alphas), self._max_batch
-        paths = [
-            Path(item, image, term, slice(start, min(start + room, steps)))
-            for item, image in enumerate(which.tolist())
-            for term in range(len(self._terms))
-            for start in range(0, steps, room)
-        ]
-        together = max(1, room // steps)
-        return (tuple(paths[start : start + together]) for start in range(0, len(paths), together))
-
-    def _shares(self, up: Tensor, paths: Sequence[Path]) -> Tensor:
-        """Probabilities divided by S, for every step of every path in order."""
-        inputs = [self._inputs(up[path.item, path.term], path) for path in paths]
-        target = [self._target[path.image].expand(len(part)) for path, part in zip(paths, inputs, strict=True)]
-        joined = torch.cat(inputs) if len(inputs) > 1 else inputs[0]
-        return target_probability(self._model, joined, torch.cat(target)) / len(self._alphas)
-
-    def _inputs(self, mask: Tensor, path: Path) -> Tensor:
-        """Noisy blends (k, C, H, W) along `path` for one upsampled mask (H, W)."""
-        start, other = self._image[path.image], self._baseline[path.image]
-        if self._terms[path.term].insertion:
-            start, other = other, start
-        inputs = blend(start, other, mask * self._alphas[path.steps])
-        if self._noise_std > 0:
-            noise = torch.empty_like(inputs)
-            for row in noise:
-                row.normal_(0.0, self._noise_std, generator=self._generators[path.image])
-            inputs = inputs.add_(noise)
-        return inputs
-
-    def _count(self, which: Tensor, *, backward: bool) -> None:
-        evaluations = len(self._terms) * len(self._alphas)
-        self.forward[which.cpu()] += evaluations
-        self.backward[which.cpu()] += evaluations * backward
-
-
-class Objective:
-    """Score plus regulariser of one variant, for masks (n, m, s, s) of the images numbered `which` (n,)."""
-
-    def __init__(self, variant: Variant, score: PathScore, image: Tensor, *, l1: float, l2: float) -> None:
         self._variant = variant
         self._score = score
         self._size = image.shape[-2:]
-        self._l1 = l1
+        self.l1 = image.new_full((len(image),), l1)
         self._l2 = l2
         self._bilateral = BilateralVariation(image) if variant.bilateral else None
+        self._compared = compared
+        self.repeatable = compared == "endpoint"
 
     def value(self, masks: Tensor, which: Tensor) -> Tensor:
-        """Objective per image (n,): the full sum of all score terms plus the regulariser."""
+        """What the line search compares, per image (n,): the full sum of all score terms plus the regulariser."""
         with torch.no_grad():
-            scores = self._score.values(self._term_masks(masks), which)
+            measure = self._score.values if self._compared == "path" else self._score.endpoints
+            scores = measure(self._term_masks(masks), which)
             return scores @ self._signs(masks) + self._regulariser(masks, which)
+
+    def probability(self, masks: Tensor, which: Tensor) -> Tensor:
+        """Target probability of the image with its evidence taken out by the first mask, per image (n,)."""
+        with torch.no_grad():
+            return self._score.endpoints(self._term_masks(masks)[:, :1], which)[:, 0]
 
     def gradient(self, masks: Tensor, which: Tensor) -> Tensor:
         """Descent direction's negative (n, m, s, s): score gradient averaged over the masks, plus the regulariser's.
@@ -259,4 +151,4 @@ class Objective:
     def _regulariser(self, masks: Tensor, which: Tensor) -> Tensor:
         product = masks.prod(dim=1, keepdim=True)
         smooth = total_variation(product) if self._bilateral is None else self._bilateral(product, which)
-        return self._l1 * _mean((1 - product).abs()) + self._l2 * smooth
+        return self.l1[which] * _mean((1 - product).abs()) + self._l2 * smooth

@@ -57,14 +57,16 @@ class Scorer:
 
         return self.apply(run, inputs, which, backward=0)[0]
 
-    def gradients(self, inputs: Tensor, which: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Scores (n,) as `values` gives them, and the gradient of each with respect to its input (n, C, H, W)."""
+    def gradients(
+        self, inputs: Tensor, which: Tensor | None = None, *, weight: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Scores (n,) as `values` gives them, and `weight` times the gradient of each by its input (n, C, H, W)."""
 
         def run(part: Tensor, target: Tensor) -> tuple[Tensor, ...]:
             leaf = part.detach().requires_grad_()
             with torch.enable_grad():
                 scores = target_score(self.model, leaf, target, self.score)
-                (gradient,) = torch.autograd.grad(scores.sum(), leaf)
+                (gradient,) = torch.autograd.grad(scores, leaf, torch.full_like(scores, weight))
             return scores.detach(), gradient
 
         values, gradient = self.apply(run, inputs, which)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,7 +17,7 @@ from pipeline.errors import EmptyResultError
 from pipeline.explain import choose_rows, create, explain_dataset
 
 COUNT = 12
-CONFIG = ExplainConfig(mask_size=14, ig_steps=4, iterations=2, batch_size=2)
+CONFIG = ExplainConfig(mask_size=14, batch_size=2, options={"igos++": {"ig_steps": 4, "iterations": 2}})
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +54,8 @@ def test_table_and_maps(conv_square, toy_spec, dataset, tmp_path):
         "igos++.parquet",
         "igos++.zarr",
     ]
+    assert set(json.loads(table["info"][0])) == {"removed_share", "objective", "steps"}
+    assert table["info"][5] == "{}"
     images = toy_spec.preprocess(dataset.tensor([3]))
     expected = create("grad-cam", conv_square, toy_spec).attribute(images, 1)[0, 0]
     stored = zarr.open_array(tmp_path / "saliency" / "grad-cam.zarr", mode="r")

@@ -10,27 +10,21 @@ from torch import nn
 
 from pipeline.errors import InputError
 from pipeline.explain import deletion_insertion, optimize_mask
-from pipeline.explain.igos import run_optimization
-from pipeline.explain.igos_descent import Trace, descend_by_nesterov
+from pipeline.explain.frozen import frozen
+from pipeline.explain.igos import IgosSettings, run_optimization
+from pipeline.explain.igos_descent import Descent, Trace, descend_by_nesterov
+from pipeline.explain.scorer import Scorer
 from pipeline.randomness import torch_generator
 
 ALL = ["igos", "igos+", "igos++"]
-DEFAULTS = {
-    "variant": "igos++",
-    "size": 28,
-    "optimizer": "line-search",
-    "step_size": 1000.0,
-    "l1": 1.0,
-    "l2": 20.0,
-    "ig_steps": 15,
-    "iterations": 20,
-    "noise_std": 0.2,
-    "generator": None,
-}
 
 
-def run(model, toy, images=slice(None), **options):
-    return run_optimization(model, toy.image[images], toy.baseline[images], 1, **{**DEFAULTS, **options})
+def run(model, toy, images=slice(None), *, generator=None, max_batch=20, **options):
+    image, baseline = toy.image[images], toy.baseline[images]
+    scorer = Scorer(model, torch.ones(len(image), dtype=torch.int64), score="probability", batch_size=max_batch)
+    settings = IgosSettings(**{"ig_steps": 15, "iterations": 20, **options})
+    with frozen(model):
+        return run_optimization(scorer, image, baseline, settings, generator=generator)
 
 
 @pytest.mark.parametrize("variant", ALL)
@@ -89,7 +83,7 @@ def test_nesterov_by_hand():
     # t=0: y0 = 0.9 - 0.1 = 0.8, momentum 0 -> 0.8. t=1: y1 = 0.8 - 0.2 = 0.6, + 1/4 (0.6 - 0.8) -> 0.55.
     # t=2: y2 = 0.55 - 0.3 = 0.25, + 2/5 (0.25 - 0.6) -> 0.11
     for iterations, expected in ((1, 0.8), (2, 0.55), (3, 0.11)):
-        found = descend_by_nesterov(_Slope(), masks, step_size=1.0, iterations=iterations, trace=Trace())
+        found = descend_by_nesterov(_Slope(), masks, Descent(1.0, iterations), Trace())
         assert found.item() == pytest.approx(expected, abs=1e-6)
 
 

@@ -5,30 +5,22 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pipeline.explain.igos_objective import (
-    VARIANTS,
-    BilateralVariation,
-    Objective,
-    PathScore,
-    Term,
-    blend,
-    total_variation,
-    upsample,
-)
+from pipeline.explain.igos_objective import VARIANTS, BilateralVariation, Objective, total_variation, upsample
+from pipeline.explain.igos_path import PathScore, Term, blend
+from pipeline.explain.scorer import Scorer
 from pipeline.randomness import torch_generator
 
 
-def path_score(model, image, baseline, *, terms, steps=3, noise_std=0.0, target=1, max_batch=20):
+def path_score(model, image, baseline, *, terms, steps=3, noise_std=0.0, target=1, max_batch=20, points="right"):
     return PathScore(
-        model,
+        Scorer(model, torch.full((len(image),), target), score="probability", batch_size=max_batch),
         image,
         baseline,
-        torch.full((len(image),), target),
         terms=terms,
         steps=steps,
+        points=points,
         noise_std=noise_std,
         generators=[torch_generator("test", number) for number in range(len(image))],
-        max_batch=max_batch,
     )
 
 
@@ -121,9 +113,10 @@ def test_noise_is_fresh_in_every_evaluation(square_mean, toy):
 def test_evaluations_are_counted_per_image(square_mean, toy):
     score = path_score(square_mean, toy.image, toy.baseline, terms=VARIANTS["igos+"].terms, steps=5)
     score.values(torch.ones(2, 2, 28, 28), torch.tensor([0, 2]))
+    score.endpoints(torch.ones(1, 2, 28, 28), torch.tensor([1]))
     score.gradient(torch.ones(1, 2, 28, 28), torch.tensor([2]))
-    assert score.forward.tolist() == [10, 0, 20]
-    assert score.backward.tolist() == [0, 0, 10]
+    assert score._scorer.forward.tolist() == [10, 2, 20]
+    assert score._scorer.backward.tolist() == [0, 0, 10]
 
 
 def test_total_variation_by_hand():
