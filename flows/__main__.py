@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from flows.cli import audits, datasets, images
+from flows.cli import audits, benchmarks, datasets, images, reconstruct
 from flows.cli.errors import run_app
 
 app = typer.Typer(
@@ -18,8 +18,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(datasets.app, name="datasets")
+app.add_typer(benchmarks.app, name="benchmark")
 audits.register(app)
 images.register(app)
+reconstruct.register(app)
 
 
 def main() -> None:

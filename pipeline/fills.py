@@ -84,8 +84,10 @@ def _check(images: Tensor, where: Tensor) -> None:
 def _telea(plane: _Plane, mask: _Mask) -> _Plane:
     # 16 bits keep the depth of any store; OpenCV's 32-bit variant of Telea leaves [0, 1].
     rows, columns = _window(mask, 4 * TELEA_RADIUS)
+    hole = mask[rows, columns]
     deep = np.rint(plane[rows, columns] * 65535).astype(np.uint16)
-    painted = cv2.inpaint(deep, mask[rows, columns].astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA)
+    deep[hole] = 0  # OpenCV reads a hole where it touches the border: nothing of the mark may be left in it
+    painted = cv2.inpaint(deep, hole.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA)
     result = plane.copy()
     result[rows, columns] = painted.astype(np.float32) / np.float32(65535)
     return result

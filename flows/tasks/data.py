@@ -13,12 +13,20 @@ from pipeline.errors import InputError
 
 
 def config_of(request: AuditRequest) -> AuditConfig:
-    """Settings of a request: preset, then the manifest's `audit:`, then the request's own overrides."""
+    """Settings of a request: preset, then the manifest's `audit:`, then the request's own overrides.
+
+    Raises:
+        InputError: there is no such explainer. Said here, before hours of training.
+    """
+    from pipeline.explain.registry import method
     from pipeline.ingest import find_manifest
 
-    return audit_config(
+    config = audit_config(
         request.preset, find_manifest(request.manifest).audit, {"seed": request.seed}, request.overrides
     )
+    for name in (*config.explain.methods, *config.explain.options):
+        method(name)
+    return config
 
 
 def generated_root(request: AuditRequest) -> Path:

@@ -112,7 +112,9 @@ def descend_by_line_search(objective: Objective, masks: Tensor, how: Descent, tr
         trace.objectives.append(value.clone())
         trace.steps.append(torch.zeros_like(value).index_copy(0, active, search.steps))
         if how.warm_start:
-            first[active] = (search.steps / SHRINK).clamp(max=how.step_size)
+            longer = (search.steps / SHRINK).clamp(max=how.step_size)
+            # A search without success says that this gradient was no good, not that the next one needs tiny steps.
+            first[active] = torch.where(search.steps < SHORTEST, how.step_size, longer)
         if objective.repeatable:
             known[active] = search.after
         gained = search.before - search.after >= how.tolerance  # NaN, an exhausted search, has gained nothing

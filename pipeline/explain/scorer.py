@@ -57,9 +57,7 @@ class Scorer:
 
         return self.apply(run, inputs, which, backward=0)[0]
 
-    def gradients(
-        self, inputs: Tensor, which: Tensor | None = None, *, weight: float = 1.0
-    ) -> tuple[Tensor, Tensor]:
+    def gradients(self, inputs: Tensor, which: Tensor | None = None, *, weight: float = 1.0) -> tuple[Tensor, Tensor]:
         """Scores (n,) as `values` gives them, and `weight` times the gradient of each by its input (n, C, H, W)."""
 
         def run(part: Tensor, target: Tensor) -> tuple[Tensor, ...]:
