@@ -49,10 +49,9 @@ class TrainConfig(_Settings):
 class ExplainConfig(_Settings):
     """Which images are explained, by what."""
 
-    methods: tuple[str, ...] = ("igos++", "grad-cam")
+    methods: tuple[str, ...] = ("igos++-fast", "grad-cam")
     images: int = Field(64, ge=1, description="how many test images, stratified by class and source")
     mask_size: int = Field(28, ge=7, description="side of iGOS masks, and of the grid on which every map is scored")
-    igos: Literal["full", "fast"] = Field("fast", description="preset of the iGOS methods")
     options: dict[str, dict[str, Any]] = Field({}, description="options of single methods, by method")
     batch_size: int = Field(4, ge=1, description="images explained together")
 
@@ -109,7 +108,7 @@ PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
     "standard": {},
     "full": {
         "train": {"network": "densenet121", "input_size": 320, "epochs": 30, "patience": 6},
-        "explain": {"images": 256, "igos": "full"},
+        "explain": {"images": 256, "methods": ["igos++", "grad-cam"]},
         "flag": {"images": 1000, "controls": 16},
         "compare": {"seeds": 5, "bootstrap": 5000},
     },

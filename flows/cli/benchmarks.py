@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from models import ModelSpec
+    from pipeline.benchmark import Request
 
 app = typer.Typer(help="Compare methods where the truth is known.", no_args_is_help=True)
 
@@ -55,6 +56,10 @@ def explainers(
         int,
         typer.Option("--stability-images", min=0, help="Of these, how many for the costly metrics; 0 leaves them out."),
     ] = 4,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", help="NAME.KEY=VALUE of one explainer, e.g. rise.masks=500; repeatable."),
+    ] = None,
     marks: Annotated[
         Path | None,
         typer.Option(
@@ -78,7 +83,8 @@ def explainers(
     if model is None or dataset is None:
         raise typer.BadParameter("--model and --dataset are needed (or --list).")
     began = time.perf_counter()
-    summary = _run(model, dataset, _split(names), images, stability_images, marks, out, spec, seed, device.value)
+    request = _request(names, images, stability_images, seed, option)
+    summary = _run(model, dataset, request, marks, out, spec, device.value)
     if as_json:
         typer.echo(summary.to_json(orient="records", indent=2))
         return
@@ -89,28 +95,23 @@ def explainers(
 def _run(
     model: Path,
     dataset: Path,
-    names: tuple[str, ...],
-    images: int,
-    stability_images: int,
+    request: Request,
     marks: Path | None,
     out: Path,
     spec: Path | None,
-    seed: int,
     device: str,
 ) -> pd.DataFrame:
     from flows.request import resolve_device
     from pipeline.artifacts import content_hash, sha256_artifact
-    from pipeline.benchmark import Request, benchmark_explainers, planted_marks, read_marks, with_trivial
+    from pipeline.benchmark import benchmark_explainers, planted_marks, read_marks, with_trivial
     from pipeline.dataset import DatasetVersion
-    from pipeline.explain import available
     from pipeline.train import load_classifier
 
-    request = Request(names or available(), images, stability_images, seed)
     methods = len(with_trivial(request.explainers))
     data = DatasetVersion(dataset)
     network, contract = load_classifier(model, spec)
     network = network.to(resolve_device(device))
-    stderr.print(_estimate(network, contract, methods, images))
+    stderr.print(_estimate(network, contract, methods, request.images))
     weights = content_hash([sha256_artifact(path) for path in (model, spec) if path])
     with shown():
         return benchmark_explainers(
@@ -125,8 +126,31 @@ def _run(
         )
 
 
-def _split(names: list[str] | None) -> tuple[str, ...]:
-    return tuple(name.strip() for text in names or () for name in text.split(",") if name.strip())
+def _request(
+    names: list[str] | None, images: int, stability_images: int, seed: int, options: list[str] | None
+) -> Request:
+    from pipeline.benchmark import Request
+    from pipeline.explain import available
+
+    asked = tuple(name.strip() for text in names or () for name in text.split(",") if name.strip())
+    return Request(asked or available(), images, stability_images, seed, _options(options or []))
+
+
+def _options(texts: list[str]) -> dict[str, dict[str, Any]]:
+    """`NAME.KEY=VALUE` by name and key; values are read as YAML, so that numbers and lists are what they look like."""
+    import yaml
+
+    from pipeline.explain.registry import method
+
+    found: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        place, equals, value = text.partition("=")
+        name, dot, key = place.rpartition(".")
+        if not (equals and dot and key):
+            raise typer.BadParameter(f"--option {text!r}: NAME.KEY=VALUE is needed, e.g. rise.masks=500.")
+        method(name)
+        found.setdefault(name, {})[key] = yaml.safe_load(value)
+    return found
 
 
 def _estimate(network: nn.Module, spec: ModelSpec, methods: int, images: int) -> str:

@@ -80,7 +80,9 @@ def _as_text(results: list[dict[str, Any]]) -> str:
 def explain(
     image: ImageArgument,
     model: Annotated[Path, typer.Option("--model", help="Bundle of the classifier.", exists=True, file_okay=False)],
-    method: Annotated[str, typer.Option("--method", help="Explainer, see `benchmark explainers --list`.")] = "igos++",
+    method: Annotated[
+        str, typer.Option("--method", help="Explainer, see `benchmark explainers --list`.")
+    ] = "igos++-fast",
     target: Annotated[
         str | None, typer.Option("--class", help="Class to explain; the predicted one by default.")
     ] = None,

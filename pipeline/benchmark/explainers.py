@@ -15,8 +15,7 @@ The same request gives the same bytes, but for timings.parquet and the page, whi
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,45 +37,17 @@ from pipeline.artifacts import (
 from pipeline.benchmark.columns import BIAS, COLUMNS
 from pipeline.benchmark.page import PageInput, render_page
 from pipeline.benchmark.pictures import MapExample, maps_picture
+from pipeline.benchmark.request import Request, with_trivial
 from pipeline.benchmark.sample import choose_sample
 from pipeline.benchmark.table import summarise
 from pipeline.benchmark.trial import BATCH, SCHEMA, Bench, Trial
 from pipeline.benchmark.truth import Marks
 from pipeline.dataset import DatasetVersion
-from pipeline.explain.registry import METHODS, method
 from pipeline.progress import Progress, silent
 
 EXAMPLES = 3
 """Images whose maps are shown side by side."""
 ARTIFACTS = ("explainers.parquet", "summary.parquet", "timings.parquet", "maps.png", "index.html")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What is compared.
-
-    Attributes:
-        explainers: names; the trivial ones are added to them, see `with_trivial`.
-        images: how many test images at most.
-        stability_images: on how many of them the costly metrics are measured, each of which takes many maps per
-            image; 0 leaves those out.
-        seed: of everything random.
-    """
-
-    explainers: tuple[str, ...]
-    images: int = 32
-    stability_images: int = 4
-    seed: int = 0
-
-
-def with_trivial(names: Sequence[str]) -> tuple[str, ...]:
-    """`names` without repeats, and after them the baselines that every method must beat.
-
-    Raises:
-        InputError: a name is unknown.
-    """
-    asked = [name for name in dict.fromkeys(names) if not method(name).trivial]
-    return (*asked, *(name for name, entry in METHODS.items() if entry.trivial))
 
 
 def benchmark_explainers(
@@ -119,7 +90,7 @@ def benchmark_explainers(
     if not all(run.has(name) for name in ARTIFACTS):
         device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
         sample = choose_sample(model, spec, dataset, marks, images=request.images, seed=request.seed)
-        bench = Bench(model, spec, dataset, sample, request.stability_images, request.seed, out / "units", device)
+        bench = Bench(model, spec, dataset, sample, request, out / "units", device)
         trials = [Trial(name, bench) for name in names]
         measured = _measured(trials, bench, progress)
         _write(run, bench, trials, measured, _bias(trials, progress))
@@ -175,7 +146,7 @@ def _bias(trials: list[Trial], progress: Progress) -> pd.DataFrame:
 
 def _write(run: RunFolder, bench: Bench, trials: list[Trial], measured: pd.DataFrame, bias: pd.DataFrame) -> None:
     out = run.path
-    summary = summarise(measured, [column.key for column in COLUMNS], seed=bench.seed)
+    summary = summarise(measured, [column.key for column in COLUMNS], seed=bench.request.seed)
     summary = summary.merge(bias, on="explainer", validate="one_to_one")
     timings = time_per_image(measured)
     picture = maps_picture(_examples(bench, trials))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,11 +35,16 @@ class Subject:
     images: Tensor
     target: Tensor
     image_ids: Sequence[str]
-    seed: int
+    options: Mapping[str, Any]
 
     def make(self, model: nn.Module | None = None, **options: Any) -> Explainer:
         """The explainer bound to `model`, the classifier itself by default."""
-        return create(self.name, model or self.model, self.spec, **{"seed": self.seed, **options})
+        return create(self.name, model or self.model, self.spec, **{**self.options, **options})
+
+    @property
+    def seed(self) -> int:
+        """Seed of the metrics, the explainer's own."""
+        return int(self.options["seed"])
 
     @property
     def question(self) -> tuple[Tensor, Tensor, Sequence[str]]:

@@ -19,6 +19,7 @@ from pipeline.artifacts import atomic_file, read_parquet, write_parquet
 from pipeline.benchmark.columns import COLUMNS
 from pipeline.benchmark.cost import measured
 from pipeline.benchmark.measures import MapBatch, Numbers, attempt, measure, said
+from pipeline.benchmark.request import Request
 from pipeline.benchmark.sample import Sample
 from pipeline.benchmark.stability import STABILITY, Subject
 from pipeline.dataset import DatasetVersion
@@ -27,6 +28,7 @@ from pipeline.explain.bias import input_bias
 from pipeline.explain.bias_glyphs import GlyphWorld, glyph_worlds
 from pipeline.explain.bias_patches import PatchEffects, patch_effects
 from pipeline.explain.frozen import frozen
+from pipeline.explain.references import reference_images
 
 BATCH = 8
 """Images explained together: the unit of work, of resuming and of timing."""
@@ -55,8 +57,7 @@ class Bench:
     spec: ModelSpec
     dataset: DatasetVersion
     sample: Sample
-    stability_images: int
-    seed: int
+    request: Request
     folder: Path
     device: torch.device
 
@@ -69,18 +70,18 @@ class Bench:
     @property
     def stability_part(self) -> NDArray[np.int64]:
         """Numbers of the images for the costly metrics, evenly spread over the sample."""
-        count = min(self.stability_images, len(self.sample.rows))
+        count = min(self.request.stability_images, len(self.sample.rows))
         return np.unique(np.linspace(0, len(self.sample.rows) - 1, count).round().astype(np.int64))
 
     @property
     def units(self) -> int:
         """Units of one explainer, its bias apart."""
-        return len(self.batches) + (len(STABILITY) if self.stability_images else 0)
+        return len(self.batches) + (len(STABILITY) if self.request.stability_images else 0)
 
     @cached_property
     def worlds(self) -> Sequence[GlyphWorld]:
         """Small classifiers of known evidence, for the bias of methods; trained when first asked for."""
-        return glyph_worlds(seed=self.seed)
+        return glyph_worlds(seed=self.request.seed)
 
     @cached_property
     def effects(self) -> PatchEffects:
@@ -94,6 +95,14 @@ class Bench:
     def target(self, part: NDArray[np.int64]) -> Tensor:
         """Their explained classes."""
         return torch.from_numpy(self.sample.targets[part]).to(self.device)
+
+    def options(self, name: str) -> dict[str, Any]:
+        """Options of the explainer `name` on this data set."""
+        asked = dict(self.request.options.get(name, {}))
+        if name == "expected-gradients":
+            references = reference_images(self.dataset, self.spec, seed=self.request.seed)
+            asked.setdefault("references", None if references is None else references.to(self.device))
+        return asked
 
     def column(self, name: str, part: NDArray[np.int64]) -> list[Any]:
         """A column of the images table for them."""
@@ -115,7 +124,7 @@ class Trial:
             parts.append(self._unit(f"{number:04d}", partial(self._explain, number, part)))
             told()
         table = pd.concat(parts, ignore_index=True)
-        for metric in STABILITY if self._bench.stability_images else ():
+        for metric in STABILITY if self._bench.request.stability_images else ():
             if table["error"].isna().any():
                 self._enter(table, self._unit(metric, partial(self._probe, metric)))
             told()
@@ -123,7 +132,7 @@ class Trial:
 
     def bias(self) -> dict[str, Any]:
         """The method's input bias: the keys of `columns.BIAS`, and `bias_error`; null where not measured."""
-        if not self._bench.stability_images:
+        if not self._bench.request.stability_images:
             return {"bias_error": None}
         return dict(self._unit("bias", self._measure_bias).iloc[0])
 
@@ -137,7 +146,8 @@ class Trial:
 
     @cached_property
     def _explainer(self) -> Explainer:
-        return create(self.name, self._bench.model, self._bench.spec, seed=self._bench.seed)
+        bench = self._bench
+        return create(self.name, bench.model, bench.spec, seed=bench.request.seed, **bench.options(self.name))
 
     def _unit(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
         """The table of one unit, made unless an earlier run finished it."""
@@ -175,7 +185,8 @@ class Trial:
         """One costly metric on the few images set aside for it."""
         bench, part = self._bench, self._bench.stability_part
         ids = [str(name) for name in bench.column("image_id", part)]
-        subject = Subject(self.name, bench.model, bench.spec, bench.images(part), bench.target(part), ids, bench.seed)
+        options = {"seed": bench.request.seed, **bench.options(self.name)}
+        subject = Subject(self.name, bench.model, bench.spec, bench.images(part), bench.target(part), ids, options)
         numbers, problems = attempt([(metric, lambda: STABILITY[metric](subject))])
         table = pd.DataFrame({"image_id": ids, **numbers})
         table["metric_errors"] = "; ".join(problems) or None
@@ -183,7 +194,13 @@ class Trial:
 
     def _measure_bias(self) -> pd.DataFrame:
         def run() -> Numbers:
-            found = input_bias([self.name], seed=bench.seed, worlds=bench.worlds, effects=bench.effects)
+            found = input_bias(
+                [self.name],
+                seed=bench.request.seed,
+                options=bench.request.options,
+                worlds=bench.worlds,
+                effects=bench.effects,
+            )
             return {name: found[name].to_numpy() for name in found.columns.drop("method")}
 
         bench = self._bench

@@ -41,6 +41,7 @@ from pipeline.explain.contract import Attribution, Explainer
 from pipeline.explain.faithfulness import deletion_insertion
 from pipeline.explain.frozen import frozen
 from pipeline.explain.igos_explainer import LowConfidenceWarning
+from pipeline.explain.references import reference_images
 from pipeline.explain.registry import create
 from pipeline.progress import Progress, silent
 
@@ -110,7 +111,7 @@ def explain_dataset(
         _start(folder, job.request(seed))
         batches = -(-len(rows) // config.batch_size)
         for number, name in enumerate(config.methods):
-            explainer = create(name, model, spec, **_options(name, config, seed))
+            explainer = create(name, model, spec, **_options(name, job, seed))
             for batch in range(batches):
                 job.batch(explainer, folder / "batches" / name, batch)
                 progress("explain", number * batches + batch + 1, len(config.methods) * batches)
@@ -185,9 +186,14 @@ class _Job:
         return [str(name) for name in self.dataset.images["image_id"].iloc[self.rows[part]]]
 
 
-def _options(name: str, config: ExplainConfig, seed: int) -> dict[str, Any]:
-    igos = {"size": config.mask_size, "preset": config.igos} if name.startswith("igos") else {}
-    return {"seed": seed, **igos, **config.options.get(name, {})}
+def _options(name: str, job: _Job, seed: int) -> dict[str, Any]:
+    options: dict[str, Any] = {"seed": seed}
+    if name.startswith("igos"):
+        options["size"] = job.config.mask_size
+    if name == "expected-gradients":
+        references = reference_images(job.dataset, job.spec, seed=seed)
+        options["references"] = None if references is None else references.to(job.device)
+    return {**options, **job.config.options.get(name, {})}
 
 
 def _notes(found: Attribution) -> list[str]:

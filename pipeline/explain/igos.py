@@ -76,7 +76,7 @@ class IgosSettings:
         _check_choice("optimizer", self.optimizer, OPTIMIZERS)
         _check_choice("variant", self.variant, VARIANTS)
         _check_choice("points", self.points, ("right", "stratified"))
-        _check_choice("ls_objective", self.ls_objective, ("path", "quiet-path", "endpoint"))
+        _check_choice("ls_objective", self.ls_objective, ("path", "endpoint"))
         for name in ("ig_steps", "iterations", "step_size"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} must be positive, found {getattr(self, name)}.")

@@ -80,10 +80,9 @@ class BilateralVariation:
         return 0.5 * (total_variation(masks) + across + along)
 
 
-LineSearchObjective = Literal["path", "quiet-path", "endpoint"]
-"""What the line search compares: "path" the noisy path average that is optimised (2021 code); "endpoint" the
-probabilities of the fully masked images without noise (2019 code), S times cheaper and repeatable; "quiet-path" (ours)
-the path average without noise at fixed points, repeatable too, so that one trial's value serves the next iteration."""
+LineSearchObjective = Literal["path", "endpoint"]
+"""What the line search compares: "path" the noisy path average that is optimised (2021 code), "endpoint" the
+probabilities of the fully masked images without noise (2019 code), S times cheaper and repeatable."""
 
 
 class Objective:
@@ -111,16 +110,13 @@ class Objective:
         self._l2 = l2
         self._bilateral = BilateralVariation(image) if variant.bilateral else None
         self._compared = compared
-        self.repeatable = compared != "path"
+        self.repeatable = compared == "endpoint"
 
     def value(self, masks: Tensor, which: Tensor) -> Tensor:
         """What the line search compares, per image (n,): the full sum of all score terms plus the regulariser."""
         with torch.no_grad():
-            up = self._term_masks(masks)
-            if self._compared == "endpoint":
-                scores = self._score.endpoints(up, which)
-            else:
-                scores = self._score.values(up, which, quiet=self._compared == "quiet-path")
+            measure = self._score.values if self._compared == "path" else self._score.endpoints
+            scores = measure(self._term_masks(masks), which)
             return scores @ self._signs(masks) + self._regulariser(masks, which)
 
     def probability(self, masks: Tensor, which: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from pipeline.explain.scorer import Scorer
 
 Points = Literal["right", "stratified"]
 """Where the path is looked at: "right" as the papers do, k/S for k = 1..S, which leaves out the start and favours the
-end; "stratified" one point in the middle of each of S stretches, moved at random within its stretch."""
+end; "stratified" one point drawn from each of S equal stretches, anew in every evaluation."""
 
 
 @dataclass(frozen=True)
@@ -88,15 +88,11 @@ class PathScore:
         self._noise_std = noise_std
         self._generators = generators
 
-    def values(self, up: Tensor, which: Tensor, *, quiet: bool = False) -> Tensor:
-        """A per image and term (n, T), for upsampled term masks `up` (n, T, H, W) of the images `which` (n,).
-
-        `quiet` leaves out the noise and puts every point in the middle of its stretch, so that the same masks give
-        the same number again.
-        """
+    def values(self, up: Tensor, which: Tensor) -> Tensor:
+        """A per image and term (n, T), for upsampled term masks `up` (n, T, H, W) of the images `which` (n,)."""
         shares = up.new_empty((*up.shape[:2], self._steps))
-        alphas = self._middles(which) if quiet else self._alphas(which)
-        for stretches, inputs in self._calls(up, which, alphas, noise_std=0.0 if quiet else self._noise_std):
+        alphas = self._alphas(which)
+        for stretches, inputs in self._calls(up, which, alphas):
             scores = self._scorer.values(inputs, _images(stretches)) / self._steps
             for stretch, part in zip(stretches, torch.split(scores, _lengths(stretches)), strict=True):
                 shares[stretch.item, stretch.term, stretch.points] = part
@@ -116,7 +112,7 @@ class PathScore:
         """Gradient of A with respect to `up`, (n, T, H, W)."""
         total = torch.zeros_like(up)
         alphas = self._alphas(which)
-        for stretches, inputs in self._calls(up, which, alphas, noise_std=self._noise_std):
+        for stretches, inputs in self._calls(up, which, alphas):
             slopes = self._scorer.gradients(inputs, _images(stretches), weight=1 / self._steps)[1]
             for stretch, slope in zip(stretches, torch.split(slopes, _lengths(stretches)), strict=True):
                 start, other = self._ends(stretch.image, stretch.term)
@@ -139,14 +135,7 @@ class PathScore:
         )
         return (numbers - moves) / self._steps
 
-    def _middles(self, which: Tensor) -> Tensor:
-        """The middle of every stretch, (n, T, S)."""
-        numbers = torch.arange(self._steps, dtype=self._image.dtype, device=self._image.device)
-        return ((numbers + 0.5) / self._steps).expand(len(which), len(self._terms), self._steps)
-
-    def _calls(
-        self, up: Tensor, which: Tensor, alphas: Tensor, *, noise_std: float
-    ) -> Iterator[tuple[tuple[_Stretch, ...], Tensor]]:
+    def _calls(self, up: Tensor, which: Tensor, alphas: Tensor) -> Iterator[tuple[tuple[_Stretch, ...], Tensor]]:
         """Stretches that go through the model together, with inputs: whole paths, or parts of a long one."""
         room = self._scorer.batch_size
         stretches = [
@@ -158,16 +147,16 @@ class PathScore:
         together = max(1, room // self._steps)
         for first in range(0, len(stretches), together):
             part = tuple(stretches[first : first + together])
-            yield part, torch.cat([self._inputs(up, alphas, stretch, noise_std) for stretch in part])
+            yield part, torch.cat([self._inputs(up, alphas, stretch) for stretch in part])
 
-    def _inputs(self, up: Tensor, alphas: Tensor, stretch: _Stretch, noise_std: float) -> Tensor:
+    def _inputs(self, up: Tensor, alphas: Tensor, stretch: _Stretch) -> Tensor:
         """Noisy blends (k, C, H, W) along a stretch."""
         points = alphas[stretch.item, stretch.term, stretch.points, None, None, None]
         inputs = blend(*self._ends(stretch.image, stretch.term), up[stretch.item, stretch.term] * points)
-        if noise_std > 0:
+        if self._noise_std > 0:
             noise = torch.empty_like(inputs)
             for row in noise:
-                row.normal_(0.0, noise_std, generator=self._generators[stretch.image])
+                row.normal_(0.0, self._noise_std, generator=self._generators[stretch.image])
             inputs = inputs.add_(noise)
         return inputs
 

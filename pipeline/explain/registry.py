@@ -55,6 +55,12 @@ def _dance(base: str) -> Method:
 
 METHODS: dict[str, Method] = {
     "igos++": Method("igos_explainer:IgosExplainer", "gradients", "iGOS++ (2021)", {"variant": "igos++"}),
+    "igos++-fast": Method(
+        "igos_explainer:IgosExplainer",
+        "gradients",
+        "iGOS++, a sixth of the work",
+        {"variant": "igos++", "preset": "fast"},
+    ),
     "igos+": Method("igos_explainer:IgosExplainer", "gradients", "iGOS+ (2021)", {"variant": "igos+"}),
     "igos": Method("igos_explainer:IgosExplainer", "gradients", "I-GOS (2020)", {"variant": "igos"}),
     "grad-cam": Method("gradcam:GradCam", "layers", "Grad-CAM (2017)"),

@@ -16,6 +16,7 @@ QUICK = {
     "igos": {"ig_steps": 8, "iterations": 8},
     "igos+": {"ig_steps": 8, "iterations": 8},
     "igos++": {"ig_steps": 8, "iterations": 8},
+    "igos++-fast": {"ig_steps": 5, "iterations": 8},
     "smoothgrad": {"samples": 8},
     "integrated-gradients": {"steps": 8},
     "expected-gradients": {"samples": 16},

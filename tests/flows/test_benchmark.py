@@ -131,3 +131,15 @@ def test_sigkill_and_the_same_command_end_with_the_same_bytes(subject: Subject, 
     assert run(*subject.command(out)).returncode == 0
     for name in ("explainers.parquet", "summary.parquet", "maps.png"):
         assert sha256_file(out / name) == sha256_file(tmp_path / "whole" / name), name
+
+
+def test_options_reach_the_explainer_and_wrong_ones_are_named(subject: Subject, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    more = ["--explainers", "rise", "--option", "rise.masks=10", "--option", "rise.keep=0.3"]
+    subprocess.run(subject.command(out, *more), check=True, capture_output=True)
+    table = pd.read_parquet(out / "explainers.parquet")
+    assert set(table.loc[table["explainer"] == "rise", "forward"]) == {10}
+    for text, message in (("rise.masks", "NAME.KEY=VALUE"), ("rize.masks=3", "Did you mean 'rise'")):
+        failed = subprocess.run(subject.command(out, "--option", text), capture_output=True, text=True, check=False)
+        assert failed.returncode in (1, 2)
+        assert message in " ".join(failed.stderr.replace("│", " ").split())

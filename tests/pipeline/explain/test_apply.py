@@ -17,7 +17,9 @@ from pipeline.errors import EmptyResultError
 from pipeline.explain import choose_rows, create, explain_dataset
 
 COUNT = 12
-CONFIG = ExplainConfig(mask_size=14, batch_size=2, options={"igos++": {"ig_steps": 4, "iterations": 2}})
+CONFIG = ExplainConfig(
+    methods=("igos++", "grad-cam"), mask_size=14, batch_size=2, options={"igos++": {"ig_steps": 4, "iterations": 2}}
+)
 
 
 @pytest.fixture(scope="module")
