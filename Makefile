@@ -24,7 +24,7 @@ check: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "not slow and not real and not browser"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow and not real and not browser" -n 2 --dist loadfile
 
 test: venv
 	$(BIN)/ruff check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -28,6 +29,7 @@ from pipeline.explain.bias import input_bias
 from pipeline.explain.bias_glyphs import GlyphWorld, glyph_worlds
 from pipeline.explain.bias_patches import PatchEffects, patch_effects
 from pipeline.explain.frozen import frozen
+from pipeline.explain.igos_explainer import LowConfidenceWarning
 from pipeline.explain.references import reference_images
 
 BATCH = 8
@@ -42,6 +44,7 @@ _FACTS = {
     "row": "int64",
     "target": "int64",
     "probability": "Float64",
+    "baseline_probability": "Float64",
 }
 _PROBLEMS = {"error": "string", "metric_errors": "string"}
 SCHEMA = {**_FACTS, **{column.key: "Float64" for column in COLUMNS}, **_PROBLEMS}
@@ -164,7 +167,8 @@ class Trial:
         table["row"], table["target"] = bench.sample.rows[part], bench.sample.targets[part]
         images, target = bench.images(part), bench.target(part)
         try:
-            with measured(bench.device) as cost:
+            with warnings.catch_warnings(), measured(bench.device) as cost:
+                warnings.simplefilter("ignore", LowConfidenceWarning)  # both probabilities are in the table
                 found = self._explainer.explain(images, target, image_ids=ids)
         except Exception as error:  # whatever an explainer does wrong is a result of this benchmark
             table["error"] = said(error)
@@ -174,7 +178,10 @@ class Trial:
         truth = bench.sample.truth[torch.from_numpy(part)].to(bench.device)
         with frozen(bench.model, channels_last=True):
             numbers, problems = measure(MapBatch(bench.model, images, found.saliency, target, truth))
-        numbers |= {name: getattr(found, name).cpu().numpy() for name in ("probability", "forward", "backward")}
+        numbers |= {
+            name: getattr(found, name).cpu().numpy()
+            for name in ("probability", "baseline_probability", "forward", "backward")
+        }
         for name, values in numbers.items():
             table[name] = values
         table["metric_errors"] = "; ".join(problems) or None

@@ -97,6 +97,7 @@ def test_marks_of_ingested_phantoms_are_found(subject: Subject) -> None:
     assert set(marks) <= set(dataset.images["path"])
 
 
+@pytest.mark.slow
 def test_from_phantoms_to_a_page(subject: Subject, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result = run(*subject.command(out, "--json"))
@@ -133,6 +134,7 @@ def test_sigkill_and_the_same_command_end_with_the_same_bytes(subject: Subject, 
         assert sha256_file(out / name) == sha256_file(tmp_path / "whole" / name), name
 
 
+@pytest.mark.slow
 def test_options_reach_the_explainer_and_wrong_ones_are_named(subject: Subject, tmp_path: Path) -> None:
     out = tmp_path / "out"
     more = ["--explainers", "rise", "--option", "rise.masks=10", "--option", "rise.keep=0.3"]

@@ -102,6 +102,7 @@ def test_a_failing_metric_costs_its_own_numbers_only(run, out, monkeypatch):
     assert errors.str.contains("saliency metric: ZeroDivisionError: nothing left").all()
 
 
+@pytest.mark.slow
 def test_after_a_kill_nothing_is_done_twice_and_the_bytes_are_the_same(run, out, oracle, tmp_path):
     run(tmp_path / "whole")
     whole = oracle.calls
@@ -130,6 +131,7 @@ def test_a_folder_of_another_request_is_refused(run, out):
         run(out, SMALL, marks=None)
 
 
+@pytest.mark.slow
 def test_costly_metrics_are_measured_on_a_few_images(run, out, monkeypatch):
     small = {"bias_index": 0.5, "shift_error": 0.0, "random_weight_correlation": 0.25, "dark_bright_ratio": 1.0}
     monkeypatch.setattr("pipeline.benchmark.trial.glyph_worlds", lambda **_: ())
