@@ -25,6 +25,8 @@ WINSOR = 0.95
 """Values above this quantile are cut to it before a map is scaled to [0, 1]."""
 PATCHES_PER_SIDE = 8
 """By default a patch has 1/8 of the input's side. The paper's 3 x 3 pixels would take 11 000 decoys an image."""
+TOGETHER = 16
+"""Decoys that are searched together."""
 _RESOLUTION = 1e-5
 """A range below this share of the largest value of a map is rounding, not range."""
 
@@ -39,9 +41,9 @@ class Dance(Explainer):
     paper says. Rectifier networks are piecewise linear before their softmax, so the probability is explained unless
     told otherwise: its gradient moves with every decoy that moves the score.
 
-    A long search amplifies the last bits of the activations, which on some devices depend on how many images are
-    computed together: with another batch size a decoy can end elsewhere, and single pixels of the map with it. Every
-    decoy keeps the constraint all the same.
+    A long search amplifies the last bits of the activations, which hang on how many images are computed together. So
+    the same `TOGETHER` decoys of one image always are, whatever the batch. Only a batch size below that (asked for, or
+    left when memory runs out) can let a decoy end elsewhere; it keeps the constraint all the same.
 
     The search runs the first layers only, on a window around the patch. Each step is counted as one forward and one
     backward pass of an image all the same, which overstates the cost.
@@ -109,10 +111,17 @@ class Dance(Explainer):
             probability = Scorer(self.model, target, score="probability", batch_size=scorer.batch_size)
             return decoys.drift, decoys.gain, decoys.change, decoys.steps, probability.values(decoys.images)
 
-        problems = decoy_problems(images, len(corners))
+        # Always the same decoys together, none of another image: a long search magnifies the last bits of a layer's
+        # activations, which hang on the size of the batch.
+        together = [
+            part
+            for own in decoy_problems(images, len(corners)).chunk(len(images))
+            for part in torch.split(own, TOGETHER)
+        ]
         # Counted here, because decoys take different numbers of steps: F(x), the check, the probability, the steps.
-        notes = scorer.apply(run, problems, problems[:, 0], forward=2, backward=0)
-        drift, gain, change, steps, probability = (note.view(len(images), -1) for note in notes)
+        parts = [scorer.apply(run, part, part[:, 0], forward=2, backward=0) for part in together]
+        notes = (torch.cat(column).view(len(images), -1) for column in zip(*parts, strict=True))
+        drift, gain, change, steps, probability = notes
         search_steps = steps.sum(dim=1)
         scorer.forward += search_steps.cpu() + 1
         scorer.backward += search_steps.cpu()

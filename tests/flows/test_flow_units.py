@@ -14,6 +14,7 @@ from flows.request import AuditRequest
 from flows.results import RunResult
 from flows.settings import configure_prefect
 from flows.steps import Steps
+from flows.tasks.data import config_of
 from flows.workspace import Workspace
 from pipeline.artifacts import RunFolder, write_json
 from pipeline.errors import InputError, StorageError
@@ -197,3 +198,10 @@ def test_explain_writes_a_picture(method: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "probability 0." in done.stdout
     assert Image.open(tmp_path / "e.png").size == (120, 120)
+
+
+@pytest.mark.parametrize("section", [{"methods": ["igos+++"]}, {"options": {"igos+++": {"ig_steps": 3}}}])
+def test_an_unknown_explainer_is_said_before_anything_is_done(section: dict[str, object]) -> None:
+    request = AuditRequest(manifest="phantom", overrides={"explain": section})
+    with pytest.raises(InputError, match=r"Unknown explainer 'igos\+\+\+'\. Did you mean"):
+        config_of(request)

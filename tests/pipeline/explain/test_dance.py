@@ -182,3 +182,16 @@ def test_names_are_made_of_other_names():
 def test_bad_options_are_named(small_cnn, toy, toy_spec, options, message):
     with pytest.raises(InputError, match=message):
         create("dance:gradient", small_cnn, toy_spec, **options).attribute(toy.image, 1)
+
+
+def test_long_searches_do_not_hang_on_the_batch(small_cnn, toy, toy_spec):
+    """Bit for bit: a search magnifies the last bits of activations, which hang on the number of images."""
+
+    def maps(images, ids, batch_size):
+        explainer = create("dance:gradient", small_cnn, toy_spec, patch=7, inner_steps=25, batch_size=batch_size)
+        return explainer.explain(images, 1, image_ids=ids)
+
+    together = maps(toy.image, ["a", "b", "c"], 64)
+    for other in (maps(toy.image[1:2], ["b"], 64), maps(toy.image[1:2], ["b"], 17)):
+        assert torch.equal(other.info["gain"][0], together.info["gain"][1])
+        torch.testing.assert_close(other.saliency[0], together.saliency[1], atol=1e-5, rtol=0)
