@@ -26,6 +26,9 @@ from pipeline.inference import predict
 from pipeline.train import load_classifier
 from tests.bench.published_loop import explain_one_by_one
 
+KINDS = ("seconds_per_image", "cpu_seconds_per_image")
+"""By the clock; and processor time, which other work on the machine disturbs less."""
+
 
 def newest_run(workspace: Path = Path("workspace")) -> Path:
     """The run that was written last."""
@@ -59,11 +62,12 @@ def measure(run: Path, images: int) -> dict[str, object]:
     for name, way in ways.items():
         torch.manual_seed(0)
         counter = _Counter(model)
-        start = time.perf_counter()
+        wall, processor = time.perf_counter(), time.process_time()
         saliency = way()
-        seconds = time.perf_counter() - start
+        wall, processor = time.perf_counter() - wall, time.process_time() - processor
         result[name] = {
-            "seconds_per_image": round(seconds / len(rows), 3),
+            "seconds_per_image": round(wall / len(rows), 3),
+            "cpu_seconds_per_image": round(processor / len(rows), 3),
             **counter.per_image(len(rows)),
             **_faithfulness(model, batch, baseline, saliency, target),
         }
@@ -105,10 +109,10 @@ def main() -> None:
     for run in options.runs or [newest_run()]:
         result = measure(run, options.images)
         published, full, fast = (result[name] for name in ("published", "full", "fast"))
-        time_of = "seconds_per_image"
+        ratios = [published[kind] / own[kind] for kind in KINDS for own in (full, fast)]  # type: ignore[index]
         sys.stdout.write(
-            f"igos++ on {result['network']}: full {published[time_of] / full[time_of]:.2f} x and fast "  # type: ignore[index]
-            f"{published[time_of] / fast[time_of]:.2f} x as fast as the published loop; "  # type: ignore[index]
+            f"igos++ on {result['network']}: full {ratios[0]:.2f} x and fast {ratios[1]:.2f} x as fast as the "
+            f"published loop by the clock, {ratios[2]:.2f} x and {ratios[3]:.2f} x by processor time; "
             f"{(full['forward'] + full['backward']) / (fast['forward'] + fast['backward']):.1f} x fewer evaluations\n"  # type: ignore[index]
         )
         sys.stdout.write(json.dumps(result) + "\n")
