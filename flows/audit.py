@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow
+from pydantic import ValidationError
 
 from flows.request import AuditRequest
 from flows.results import RunResult
@@ -31,14 +32,26 @@ class Audited:
 
     @classmethod
     def of(cls, run: Path, request: dict[str, Any], workers: int = 2) -> Audited:
-        """From a run folder and the request in its ledger."""
+        """From a run folder and the request in its ledger.
+
+        Raises:
+            InputError: another version of cxr-audit made the run, whose settings this one does not have.
+        """
         workspace = Workspace(run.parent.parent)
         bundle = Path(request["bundle"])
+        try:
+            config = AuditConfig.model_validate(request["config"])
+        except ValidationError as error:
+            unknown = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
+            raise InputError(
+                f"{run} was made by another version of cxr-audit, with settings that this one does not have ({unknown}). "
+                "Repeat the audit; what did not change is not computed again."
+            ) from error
         return cls(
             run,
             workspace.datasets / request["dataset"],
             bundle if bundle.is_absolute() else workspace.models / bundle,
-            AuditConfig.model_validate(request["config"]),
+            config,
             workers,
         )
 

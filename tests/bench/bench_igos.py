@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from flows.audit import Audited
+from flows.workspace import Workspace
 from pipeline.artifacts import read_json
 from pipeline.dataset import DatasetVersion
 from pipeline.explain import blurred_baseline, choose_rows, create, deletion_insertion
@@ -40,8 +40,9 @@ def newest_run(workspace: Path = Path("workspace")) -> Path:
 
 def measure(run: Path, images: int) -> dict[str, object]:
     """Everything for the classifier and the data of one run."""
-    audited = Audited.of(run, read_json(run / "run.json")["request"])
-    dataset, (model, spec) = DatasetVersion(audited.dataset), load_classifier(audited.bundle)
+    request, workspace = read_json(run / "run.json")["request"], Workspace(run.parent.parent)
+    dataset = DatasetVersion(workspace.datasets / request["dataset"])
+    model, spec = load_classifier(workspace.models / request["bundle"])
     probabilities = predict(model, spec, dataset, dataset.rows("test"))
     rows = choose_rows(dataset, probabilities, images=images, seed=0)
     batch = spec.preprocess(dataset.tensor(rows))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.audit import Audited
 from flows.request import AuditRequest
 from flows.results import RunResult
 from flows.settings import configure_prefect
@@ -205,3 +206,9 @@ def test_an_unknown_explainer_is_said_before_anything_is_done(section: dict[str,
     request = AuditRequest(manifest="phantom", overrides={"explain": section})
     with pytest.raises(InputError, match=r"Unknown explainer 'igos\+\+\+'\. Did you mean"):
         config_of(request)
+
+
+def test_a_run_of_another_version_says_so(tmp_path: Path) -> None:
+    request = {"bundle": "m/v", "dataset": "d/v", "config": {"explain": {"ig_steps": 8}}}
+    with pytest.raises(InputError, match=r"made by another version of cxr-audit .*explain\.ig_steps"):
+        Audited.of(tmp_path / "runs" / "r", request)
