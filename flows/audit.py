@@ -44,8 +44,8 @@ class Audited:
         except ValidationError as error:
             unknown = ", ".join(".".join(map(str, problem["loc"])) for problem in error.errors())
             raise InputError(
-                f"{run} was made by another version of cxr-audit, with settings that this one does not have ({unknown}). "
-                "Repeat the audit; what did not change is not computed again."
+                f"{run} was made by another version of cxr-audit, with settings that this one does not have: "
+                f"{unknown}. Repeat the audit; what did not change is not computed again."
             ) from error
         return cls(
             run,
