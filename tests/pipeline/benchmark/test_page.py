@@ -15,7 +15,12 @@ from pipeline.dataset import DatasetMeta
 
 SPEC = ModelSpec("small", ("a", "b"), (32, 32))
 META = DatasetMeta("toy", "v1", "Toy <b>data</b>", ("a", "b"), "b", 32, "uint8")
-FACTS = {"igos_deletion": (0.5, 0.3, 0.9), "igos_insertion": (0.5, 0.8, 0.1), "forward": (100, 100, 0)}
+FACTS = {
+    "igos_deletion": (0.5, 0.3, 0.9),
+    "igos_insertion": (0.5, 0.8, 0.1),
+    "saliency_metric": (0.25, 0.25, 0.25),
+    "forward": (1234.4, 1, 0),
+}
 """Metric -> its value for iGOS++, a better method, and chance."""
 
 
@@ -49,7 +54,7 @@ def cells(page: str, head: str, row: str) -> list[str]:
 
 def test_numbers_carry_their_n_and_what_was_not_measured_is_absent(content):
     page = render_page(content)
-    deletion, insertion = cells(page, "Does the map name what the classifier uses?", "igos++")
+    deletion, insertion, _ = cells(page, "Does the map name what the classifier uses?", "igos++")
     assert re.sub(r"\s+", " ", deletion) == "0.50 (0.50–0.50) N&nbsp;=&nbsp;3"
     assert "0.50" in insertion
     assert "Pointing game" not in page.split('id="protocols"')[0]
@@ -64,8 +69,9 @@ def test_better_and_worse_follow_the_direction_of_the_metric(content, row, way):
 
 
 def test_no_difference_is_grey(content):
-    (line,) = [part for part in render_page(content).split("<tr")[1:] if ">grad-cam</th>" in part and "100.00" in part]
-    assert re.findall(r'<span class="small (\w+)">Δ', line) == ["faint"]
+    section = render_page(content).split("<h2>Does the map name what the classifier uses?</h2>")[1].split("</table>")[0]
+    (line,) = [part for part in section.split("<tr")[1:] if ">grad-cam</th>" in part]
+    assert re.findall(r'<span class="small (\w+)">Δ', line) == ["up", "up", "faint"]
 
 
 def test_arrows_say_which_way_is_better(content):
@@ -77,7 +83,7 @@ def test_arrows_say_which_way_is_better(content):
 def test_bias_has_no_interval_and_memory_may_be_unknown(content):
     page = render_page(content)
     assert cells(page, "Does the map favour bright pixels whatever they mean?", "random") == ["0.125"] * 4
-    assert cells(page, "What does a map cost?", "igos++")[-2:] == ["12", "1"]
+    assert cells(page, "What does a map cost?", "igos++") == ["1,234", "–", "12", "1"]
     assert cells(page, "What does a map cost?", "grad-cam")[-2:] == ["12", "–"]
 
 
