@@ -22,6 +22,7 @@ from pipeline.artifacts import read_json
 from pipeline.dataset import DatasetVersion
 from pipeline.explain import blurred_baseline, choose_rows, create, deletion_insertion
 from pipeline.explain.frozen import frozen
+from pipeline.explain.igos_objective import upsample
 from pipeline.inference import predict
 from pipeline.train import load_classifier
 from tests.bench.published_loop import explain_one_by_one
@@ -51,7 +52,7 @@ def measure(run: Path, images: int) -> dict[str, object]:
     model.requires_grad_(False)  # as the authors do; a backward pass to the weights would be wasted on them
     explainers = {preset: create("igos++", model, spec, preset=preset) for preset in ("full", "fast")}
     ways: dict[str, Callable[[], Tensor]] = {
-        "published": lambda: 1 - explain_one_by_one(model, batch, baseline, target),
+        "published": lambda: upsample(1 - explain_one_by_one(model, batch, baseline, target), batch.shape[-2:]),
         **{name: (lambda e=explainer: e.attribute(batch, target)) for name, explainer in explainers.items()},  # type: ignore[misc]
     }
     result: dict[str, object] = {
