@@ -23,7 +23,7 @@ NAG_SHARE = 0.4
 
 PRESETS: dict[str, dict[str, Any]] = {
     "full": {},
-    "fast": {"ig_steps": 6, "iterations": 12, "points": "stratified", "warm_start": True},
+    "fast": {"ig_steps": 6, "iterations": 10, "points": "stratified", "warm_start": True},
 }
 """Settings that differ from the authors'. docs/performance.md has what "fast" saves and what it costs."""
 
