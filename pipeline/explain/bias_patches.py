@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from models.spec import ModelSpec
 from pipeline.errors import InputError
 from pipeline.explain.contract import Explainer
-from pipeline.explain.frozen import frozen, target_probability, target_tensor
+from pipeline.explain.frozen import frozen, target_tensor
+from pipeline.explain.scorer import target_score
 from pipeline.fills import fill
 
 MakeExplainer = Callable[[nn.Module, ModelSpec], Explainer]
@@ -66,9 +67,9 @@ def patch_effects(
     classes = target_tensor(target, images)
     grey = spec.denormalise(images).clamp(0, 1)
     with frozen(model), torch.no_grad():
-        present = target_probability(model, images, classes)
+        present = target_score(model, images, classes, "probability")
         effects = [
-            present - target_probability(model, torch.where(where, spec.normalise(painted), images), classes)
+            present - target_score(model, torch.where(where, spec.normalise(painted), images), classes, "probability")
             for where, painted in _painted(grey, patch)
         ]
     changes = torch.stack(effects, dim=1).abs().view(-1, height, width)

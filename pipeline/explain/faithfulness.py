@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import InputError
-from pipeline.explain.frozen import frozen, target_probability, target_tensor
+from pipeline.explain.frozen import frozen, target_tensor
 from pipeline.explain.igos_objective import upsample
 from pipeline.explain.igos_path import blend
+from pipeline.explain.scorer import target_score
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def deletion_insertion(
     pixels = saliency[0].numel()
     block = max(1, pixels // steps)
     removed = torch.tensor([*range(0, pixels, block), pixels], device=image.device)
-    rank = _removal_rank(saliency, stable=not official)
+    rank = removal_rank(saliency, stable=not official)
     curves = image.new_empty((2, len(image), len(removed)))
     classes = target_tensor(target, image)
     with torch.no_grad(), frozen(model):
@@ -82,7 +83,7 @@ def deletion_insertion(
             mask = upsample(kept, image.shape[-2:])
             for kind, (start, other) in enumerate(((image, baseline), (baseline, image))):
                 inputs = blend(start[which], other[which], mask)
-                curves[kind, which, step] = target_probability(model, inputs, classes[which])
+                curves[kind, which, step] = target_score(model, inputs, classes[which], "probability")
     shares = removed.diff() / pixels
     scored = curves[:, :, 1:].clone()
     if official:
@@ -91,8 +92,8 @@ def deletion_insertion(
     return Curves(deletion_auc, insertion_auc, removed / pixels, curves[0], curves[1])
 
 
-def _removal_rank(saliency: Tensor, *, stable: bool) -> Tensor:
-    """Position (B, 1, h, w) of each pixel in the order of removal, most salient first."""
+def removal_rank(saliency: Tensor, *, stable: bool = True) -> Tensor:
+    """Position (B, 1, h, w) of each pixel in the order of removal; `stable` keeps ties in reading order."""
     order = saliency.flatten(1).argsort(dim=1, descending=True, stable=stable)
     return order.argsort(dim=1).view(saliency.shape)
 

@@ -42,8 +42,3 @@ def target_tensor(target: Tensor | int, images: Tensor) -> Tensor:
     if isinstance(target, int):
         return torch.full((len(images),), target, dtype=torch.int64, device=images.device)
     return target.to(device=images.device, dtype=torch.int64)
-
-
-def target_probability(model: nn.Module, images: Tensor, target: Tensor) -> Tensor:
-    """Softmax probability (B,) of class `target` (B,) int64 for network input `images` (B, C, H, W)."""
-    return torch.softmax(model(images), dim=1).gather(1, target[:, None]).squeeze(1)

@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 
 from pipeline.errors import InputError
-from pipeline.explain.faithfulness import Curves
+from pipeline.explain.faithfulness import Curves, removal_rank
 from pipeline.explain.frozen import frozen
 from pipeline.explain.metrics.checks import check_same_place, check_target
 from pipeline.explain.scorer import CPU_BATCH, Scorer
@@ -58,7 +58,7 @@ def rise_deletion_insertion(
     if block < 1:
         raise InputError(f"RISE curves change at least one pixel in a step, found step={step}.")
     changed = torch.tensor([*range(0, pixels, block), pixels], device=images.device)
-    rank = _rank(saliency)
+    rank = removal_rank(saliency)
     zero, blurred = torch.zeros_like(images), rise_blur(images)
     scorer = Scorer(model, check_target(target, images), score="probability", batch_size=batch_size)
     deletion, insertion = images.new_empty((2, len(images), len(changed)))
@@ -84,9 +84,3 @@ def rise_blur(images: Tensor) -> Tensor:
     kernel = torch.as_tensor(gaussian_filter(impulse, BLUR_SIGMA), dtype=images.dtype, device=images.device)
     planes = images.detach().flatten(0, 1)[:, None]
     return functional.conv2d(planes, kernel[None, None], padding=BLUR_TAPS // 2).view(images.shape)
-
-
-def _rank(saliency: Tensor) -> Tensor:
-    """Position (B, 1, H, W) of each pixel in the order of decreasing saliency."""
-    order = saliency.flatten(1).argsort(dim=1, descending=True, stable=True)
-    return order.argsort(dim=1).view(saliency.shape)
