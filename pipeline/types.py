@@ -16,14 +16,34 @@ from typing import Literal, get_args
 Split = Literal["train", "val", "test", "other_source"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
-RegionKind = Literal["side", "position", "word", "panel", "date", "number", "arrow", "glyph", "mark"]
-"""What a printed mark is.
+RegionKind = Literal[
+    "side",
+    "position",
+    "word",
+    "panel",
+    "date",
+    "number",
+    "identifier",
+    "arrow",
+    "ruler",
+    "glyph",
+    "border",
+    "corner",
+    "device",
+    "mark",
+]
+"""What a region is.
 
-side: L/R/D/I side marker; position: AP, PORTABLE, SUPINE and the like; word: other words;
-panel: a figure's panel letter; date: date or time; number: digits, day counts; arrow; glyph: an
-isolated character-like mark nobody could read; mark: any of these (used where kinds are pooled).
+Printed or placed: side: L/R/D/I side marker; position: AP, PORTABLE, SUPINE and the like; word: other words; panel: a
+figure's panel letter; date: date or time; number: digits, day counts; identifier: text that may name the patient or the
+study; arrow; ruler: scale bars and dash lines; glyph: an isolated character-like mark nobody could read; mark: any of
+these (used where kinds are pooled).
+Of the film: border: padding, collimation, blank bands and frames; corner: cut, masked or tinted corners.
+In or on the patient: device: leads, pacemakers, tubes; they can be clinically meaningful.
 """
 REGION_KINDS: tuple[RegionKind, ...] = get_args(RegionKind)
+PRINTED_KINDS: frozenset[RegionKind] = frozenset(REGION_KINDS) - {"border", "corner", "device"}
+"""Kinds that `mark` stands for: what is printed on or laid over the picture."""
 
 FindingStatus = Literal["suspected", "confirmed", "not-confirmed", "accepted", "rejected", "keep"]
 

@@ -16,7 +16,7 @@ from pipeline.config import CleanseConfig
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import EmptyResultError, InputError, did_you_mean
 from pipeline.fills import fill
-from pipeline.types import RegionKind
+from pipeline.types import PRINTED_KINDS, RegionKind
 
 HEADER = """\
 # What is removed. Every region whose kind (and text, where one is given) matches a line is filled, in all
@@ -39,8 +39,8 @@ class PlanLine(_Part):
     regions: dict[str, int] = Field(default_factory=dict, description="selected regions by class")
 
     def selects(self, regions: pd.DataFrame) -> pd.Series[bool]:
-        """Which rows of a regions table this line removes; kind `mark` means every kind."""
-        chosen = pd.Series(self.kind == "mark", index=regions.index) | (regions["kind"] == self.kind)
+        """Which rows of a regions table this line removes; kind `mark` means every printed kind."""
+        chosen = regions["kind"].isin(PRINTED_KINDS if self.kind == "mark" else {self.kind})
         return chosen if self.text is None else chosen & (regions["text"] == self.text).fillna(False).astype(bool)
 
 

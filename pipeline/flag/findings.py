@@ -15,7 +15,7 @@ from scipy import stats
 
 from pipeline.config import FlagConfig
 from pipeline.dataset import DatasetVersion
-from pipeline.flag.association import CONFIDENCE, POOLED, wilson
+from pipeline.flag.profile.association import CONFIDENCE, POOLED, wilson
 from pipeline.randomness import numpy_generator
 from pipeline.statistics import Floats, clusters, percentile_interval, resample_weights
 from pipeline.types import FindingStatus
@@ -34,7 +34,12 @@ WORDS: dict[str, str] = {
     "panel": "panel letters",
     "date": "dates and times",
     "number": "numbers",
+    "identifier": "burned-in identifiers",
     "arrow": "arrows",
+    "ruler": "rulers and dash lines",
+    "border": "borders and blank bands",
+    "corner": "corners",
+    "device": "devices and wires",
     "glyph": "unread glyphs",
     "mark": "printed marks",
 }

@@ -11,9 +11,9 @@ import pytest
 
 from pipeline.config import FlagConfig
 from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_version
-from pipeline.flag.association import mark_association
-from pipeline.flag.evidence import COLUMNS
+from pipeline.flag.behaviour.evidence import COLUMNS
 from pipeline.flag.findings import build_findings, sign_flip_p
+from pipeline.flag.profile.association import mark_association
 from pipeline.randomness import numpy_generator
 
 COUNT = 60

@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_version
-from pipeline.flag.association import cramers_v, label_leakage, mark_association, odds_ratio, wilson
+from pipeline.flag.profile.association import cramers_v, label_leakage, mark_association, odds_ratio, wilson
 
 Make = Callable[..., DatasetVersion]
 

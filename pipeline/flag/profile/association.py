@@ -15,6 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from pipeline.dataset import DatasetVersion
 from pipeline.randomness import derive_seed, numpy_generator
 from pipeline.statistics import Floats, clusters, percentile_interval, resample_weights, weighted_auroc
+from pipeline.types import PRINTED_KINDS
 
 CONFIDENCE = 0.95
 MIN_TEXT_IMAGES = 5
@@ -82,8 +83,9 @@ def _marks(regions: pd.DataFrame) -> Iterator[tuple[str, str | None, NDArray[Any
         for text, same in part.dropna(subset=["text"]).groupby("text", sort=True):
             if same["image_id"].nunique() >= MIN_TEXT_IMAGES:
                 yield str(kind), str(text), same["image_id"].unique()
-    if len(regions):
-        yield POOLED, None, regions["image_id"].unique()
+    printed = regions[regions["kind"].isin(PRINTED_KINDS)]
+    if len(printed):
+        yield POOLED, None, printed["image_id"].unique()
 
 
 def _class_association(marked: NDArray[np.bool_], inside: NDArray[np.bool_]) -> dict[str, Any]:

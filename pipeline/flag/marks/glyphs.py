@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.flag.text_marks import Grey8, read_letters
-from pipeline.flag.vocabulary import PANELS, SIDES
+from pipeline.flag.found import Grey8
+from pipeline.flag.marks.text import read_letters
+from pipeline.flag.marks.vocabulary import PANELS, SIDES
 from pipeline.types import Box
 
 SIDE = 768

@@ -14,10 +14,10 @@ from models.spec import ModelSpec
 from pipeline.config import FlagConfig
 from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_version
 from pipeline.errors import InputError
-from pipeline.flag.association import mark_association
-from pipeline.flag.causal import choose_rows, intervene
-from pipeline.flag.evidence import COLUMNS
+from pipeline.flag.behaviour.causal import choose_rows, intervene
+from pipeline.flag.behaviour.evidence import COLUMNS
 from pipeline.flag.findings import build_findings
+from pipeline.flag.profile.association import mark_association
 from pipeline.types import StoreTransform
 
 SIZE, COUNT = 64, 12

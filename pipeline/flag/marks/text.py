@@ -9,11 +9,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.flag.found import Grey8
 from pipeline.types import Box
-
-Grey8 = NDArray[np.uint8]
 
 LARGEST = 0.115
 """A box whose shorter side exceeds this share of the image's longer side is anatomy: lung, heart, gas (measured)."""

@@ -26,7 +26,7 @@ from pipeline.config import FlagConfig
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import InputError, did_you_mean
 from pipeline.fills import fill
-from pipeline.flag.controls import box_mask, content_box, control_sets, pooled_p_values, removal_box
+from pipeline.flag.behaviour.controls import box_mask, content_box, control_sets, pooled_p_values, removal_box
 from pipeline.inference import BATCH
 from pipeline.progress import Progress, silent
 from pipeline.randomness import derive_seed, numpy_generator, torch_generator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.flag.vocabulary import PANELS, POSITIONS, SIDES, classify
+from pipeline.flag.marks.vocabulary import PANELS, POSITIONS, SIDES, classify
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import zarr
 from pipeline.artifacts import write_parquet
 from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_version
 from pipeline.errors import InputError
-from pipeline.flag.controls import (
+from pipeline.flag.behaviour.controls import (
     MAX_IOU,
     box_mask,
     content_box,
@@ -22,7 +22,7 @@ from pipeline.flag.controls import (
     pooled_p_values,
     removal_box,
 )
-from pipeline.flag.evidence import coverage, region_evidence
+from pipeline.flag.behaviour.evidence import coverage, region_evidence
 from pipeline.types import Box, StoreTransform
 
 SIZE = 64

@@ -1,0 +1,1 @@
+"""What a classifier does: saliency in regions, interventions, black-outs, embeddings, clusters, error slices."""

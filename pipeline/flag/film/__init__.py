@@ -1,0 +1,1 @@
+"""What the film itself gives away: borders, bands and corners, and traits of the whole image."""

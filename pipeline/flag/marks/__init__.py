@@ -1,0 +1,1 @@
+"""Printed and placed marks: words, letters, arrows, rulers, and burned-in identifiers."""

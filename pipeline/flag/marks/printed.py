@@ -1,0 +1,71 @@
+"""Printed characters: a text model for words, a glyph detector for single letters, joined without repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from pipeline.flag.found import Found, Grey8
+from pipeline.flag.marks.glyphs import detect_glyphs
+from pipeline.flag.marks.text import READABLE, detect_text, read_text
+from pipeline.flag.marks.vocabulary import classify
+from pipeline.types import Box, RegionKind
+
+UNREAD_LARGEST = 0.05
+"""A text box that cannot be read and whose shorter side exceeds this share of the longer image side is anatomy."""
+UNSURE = 0.3
+"""Confidence of a mark that was found but could not be read."""
+
+
+def find_printed(image: Grey8, taken: Sequence[Found]) -> list[Found]:
+    """Words, numbers, markers and single letters. Text is kept only when it stands in the public vocabulary."""
+    found = _read_lines(image, detect_text(image))
+    glyphs, frames = detect_glyphs(image, [each.box for each in (*taken, *found)])
+    for glyph in glyphs:
+        kind, text = classify(glyph.text)
+        found.append(Found(kind, glyph.box, glyph.confidence, "glyph", text))
+    return _without_repeats([_with_frame(each, frames) for each in found])
+
+
+def _read_lines(grey: Grey8, lines: list[Box]) -> list[Found]:
+    readings = read_text([_crop(grey, box) for box in lines])
+    regions = []
+    for box, (text, score) in zip(lines, readings, strict=True):
+        readable = score >= READABLE and any(character.isalnum() for character in text)
+        if not readable and min(box.width, box.height) > UNREAD_LARGEST * max(grey.shape):
+            continue
+        kind, kept = classify(text if readable else None)
+        regions.append(Found(kind, box, score if readable else UNSURE, "text", kept))
+    return regions
+
+
+def _crop(grey: Grey8, box: Box) -> Grey8:
+    """The line with a small margin; standing lines are laid down."""
+    margin = round(0.15 * min(box.width, box.height)) + 1
+    rows = slice(max(int(box.y0) - margin, 0), int(box.y1) + margin + 1)
+    crop = grey[rows, max(int(box.x0) - margin, 0) : int(box.x1) + margin + 1]
+    return np.asarray(np.rot90(crop) if crop.shape[0] > 2 * crop.shape[1] else crop)
+
+
+def _with_frame(region: Found, frames: list[Box]) -> Found:
+    """A letter inside a circle or box becomes the whole mark."""
+    for frame in frames:
+        if frame.intersection(region.box) > 0.9 * region.box.area and frame.area < 12 * region.box.area:
+            return replace(region, box=frame)
+    return region
+
+
+def _without_repeats(regions: list[Found]) -> list[Found]:
+    """Drop a region that mostly lies inside one that is surer, or larger at equal confidence."""
+    kept: list[Found] = []
+    for region in sorted(regions, key=lambda r: (-_certainty(r.kind), -r.confidence, -r.box.area, r.box.as_tuple())):
+        if all(region.box.intersection(other.box) <= 0.5 * min(region.box.area, other.box.area) for other in kept):
+            kept.append(region)
+    return kept
+
+
+def _certainty(kind: RegionKind) -> int:
+    """A mark that was read beats one that was not."""
+    return int(kind != "glyph")

@@ -1,0 +1,1 @@
+"""What the table alone gives away, no model needed: associations, leakage, duplicates across splits."""
