@@ -6,7 +6,7 @@ import sys
 
 import typer
 
-from flows.cli import audits, benchmarks, datasets, images, reconstruct
+from flows.cli import audits, benchmarks, datasets, images, lungs, profile, reconstruct
 from flows.cli.errors import run_app
 
 app = typer.Typer(
@@ -21,6 +21,8 @@ app.add_typer(datasets.app, name="datasets")
 app.add_typer(benchmarks.app, name="benchmark")
 audits.register(app)
 images.register(app)
+profile.register(app)
+lungs.register(app)
 reconstruct.register(app)
 
 

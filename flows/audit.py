@@ -18,6 +18,7 @@ from flows.workspace import Workspace
 from pipeline.artifacts import RunFolder, code_version, content_hash, sha256_tree
 from pipeline.config import AuditConfig
 from pipeline.errors import InputError
+from pipeline.flag import BEFORE_MAPS, WITH_MAPS, Stage
 
 
 @dataclass(frozen=True)
@@ -82,18 +83,21 @@ def find_shortcuts(request: AuditRequest, steps: Steps) -> Audited:
         folder, "predictions.parquet", key, lambda: model.predict(dataset, bundle, device, run / "predictions.parquet")
     )
 
-    flag_code = code_version("pipeline.flag")
-    key = content_hash([dataset.name, flag_code])
-    steps.once(folder, "regions.parquet", key, lambda: evidence.detect(dataset, run, audited.workers))
+    flag = content_hash([base, config.flag.model_dump(), config.seed, code_version("pipeline.flag")])
 
-    key = content_hash([base, config.explain.model_dump(), config.seed, code_version("pipeline.explain", "models")])
+    def gather(stage: Stage) -> None:
+        key = content_hash([flag, {name: folder.sha256(name) for name in stage.needs}])
+        task = evidence.gather.with_options(name=stage.title, tags=["gpu"] if stage.gpu else [])
+        where = (dataset, bundle, config, device, run, audited.workers)
+        steps.once(folder, stage.artifact, key, lambda: task(stage.artifact, *where))
+
+    for stage in BEFORE_MAPS:
+        gather(stage)
+    settings = [config.explain.model_dump(), config.seed, code_version("pipeline.explain", "models")]
+    key = content_hash([base, settings, [folder.sha256(name) for name in ("regions.parquet", "effects.parquet")]])
     steps.once(folder, "saliency", key, lambda: evidence.explain(dataset, bundle, config, device, run))
-
-    inputs = [folder.sha256(name) for name in ("regions.parquet", "saliency", "predictions.parquet")]
-    key = content_hash([base, config.flag.model_dump(), config.seed, flag_code, inputs])
-    steps.once(folder, "evidence.parquet", key, lambda: evidence.weigh(dataset, config, run))
-    steps.once(folder, "effects.parquet", key, lambda: evidence.intervene(dataset, bundle, config, device, run))
-    steps.once(folder, "findings.json", key, lambda: evidence.conclude(dataset, config, run))
+    for stage in WITH_MAPS:
+        gather(stage)
     return audited
 
 

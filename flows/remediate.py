@@ -16,6 +16,7 @@ from flows.tasks.report import publish, write_report
 from flows.workspace import Workspace
 from pipeline.artifacts import RunFolder, code_version, content_hash, read_json
 from pipeline.review import decisions_of
+from pipeline.types import REGION_KINDS
 
 
 @flow(name="remediate", description="Remove accepted shortcuts from the data, retrain, and compare honestly.")
@@ -46,15 +47,20 @@ def repaired(audited: Audited, accept: Policy, device: str, steps: Steps) -> Run
 def accepted_findings(run: Path, accept: Policy) -> dict[str, str]:
     """Ids of the findings to repair, with who accepted them.
 
-    A person's decision always wins: what is rejected or kept is not repaired, whatever the policy.
+    A person's decision always wins: what is rejected or kept is not repaired, whatever the policy. The policy accepts
+    regions only, and no device: those can be clinically meaningful and are removed when a person says so.
     """
     decided = decisions_of(run)
     accepted = {name: f"reviewer {entry.reviewer}" for name, entry in decided.items() if entry.decision == "accepted"}
     if accept == "confirmed":
         for finding in read_json(run / "findings.json")["findings"]:
-            if finding["status"] == "confirmed" and finding["id"] not in decided:
+            if finding["status"] == "confirmed" and finding["id"] not in decided and finding["kind"] in _UNASKED:
                 accepted[finding["id"]] = "policy: confirmed"
     return dict(sorted(accepted.items()))
+
+
+_UNASKED = frozenset(REGION_KINDS) - {"device"}
+"""Kinds that a policy may remove."""
 
 
 def _repair(audited: Audited, accepted: dict[str, str], device: str, steps: Steps) -> None:
@@ -62,8 +68,10 @@ def _repair(audited: Audited, accepted: dict[str, str], device: str, steps: Step
     folder, workspace = steps.folder(run), Workspace(run.parent.parent)
     seeds = [config.seed + number for number in range(config.compare.seeds)]
 
+    key = content_hash([dataset.name, folder.sha256("regions.parquet"), code_version("pipeline.flag")])
+    steps.once(folder, repair.ALL_REGIONS, key, lambda: repair.detect_rest(run, dataset, config, audited.workers))
     code = code_version("pipeline.cleanse")
-    key = content_hash([accepted, folder.sha256("findings.json"), folder.sha256("regions.parquet"), code])
+    key = content_hash([accepted, folder.sha256("findings.json"), folder.sha256(repair.ALL_REGIONS), code])
     steps.once(folder, "plan.yaml", key, lambda: repair.plan(run, dataset, config, accepted))
 
     versions = steps.told(repair.cleanse(run, dataset, config))

@@ -59,6 +59,11 @@ class ExplainConfig(_Settings):
 class FlagConfig(_Settings):
     """How suspicious regions are found and tested."""
 
+    looked_at: int = Field(
+        2000,
+        ge=50,
+        description="images of each split that the detectors look at in an audit; cleansing looks at all",
+    )
     controls: int = Field(8, ge=8, description="matched control regions per region")
     images: int = Field(200, ge=1, description="how many test and validation images with regions are tested causally")
     fill: str = Field("telea", description="removal operator of the causal test")
@@ -66,6 +71,14 @@ class FlagConfig(_Settings):
     min_effect: float = Field(
         0.02, ge=0, description="smallest mean excess effect on the class probability worth confirming"
     )
+    min_logit_effect: float = Field(
+        0.5, ge=0, description="the same in log-odds, for classifiers so sure that probabilities hardly move"
+    )
+    first_look: int = Field(
+        24, ge=8, description="images of a kind before the first look at whether its verdict is clear; then doublings"
+    )
+    transplants: int = Field(48, ge=1, description="images that marks are pasted on, per kind and class of the donors")
+    blackout_images: int = Field(300, ge=20, description="test images, and as many for training, of the black-outs")
 
 
 class CleanseConfig(_Settings):

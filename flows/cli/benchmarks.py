@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from flows.cli.benchmark_detectors import detectors
+from flows.cli.benchmark_shortcuts import shortcuts
 from flows.cli.options import Device, DeviceName, Json, Seed, SpecPath
 from flows.console import progress, shown, stderr
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from pipeline.benchmark import Request
 
 app = typer.Typer(help="Compare methods where the truth is known.", no_args_is_help=True)
+app.command()(detectors)
+app.command()(shortcuts)
 
 TYPICAL_EVALUATIONS = 3000
 """Forward passes per image of a method that optimises or samples masks, in round numbers (docs: 500 to 8000)."""

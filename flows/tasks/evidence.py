@@ -1,8 +1,7 @@
-"""What speaks for and against a shortcut: marks, saliency, interventions, findings."""
+"""What speaks for and against a shortcut: the stages of `pipeline.flag.audit` and the saliency maps between them."""
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +9,20 @@ import numpy as np
 from flows.console import progress
 from flows.request import resolve_device
 from flows.tasks.policy import stage
-from pipeline.artifacts import read_parquet, write_json, write_parquet
+from pipeline.artifacts import read_parquet
 from pipeline.config import AuditConfig
 from pipeline.dataset import DatasetVersion
 
 
-@stage("detect marks")
-def detect(dataset: Path, run: Path, workers: int) -> None:
-    """Write regions.parquet: printed characters and markers of every image."""
-    from pipeline.flag import detect_dataset
-
-    detect_dataset(DatasetVersion(dataset), run / "regions.parquet", workers=workers, progress=progress())
-
-
 @stage("explain", tags=("gpu",))
 def explain(dataset: Path, bundle: Path, config: AuditConfig, device: str, run: Path) -> None:
-    """Write saliency/: maps of a sample of test images, for the class predicted on each."""
+    """Write saliency/: maps of a sample of test images, for the class predicted on each.
+
+    Half of the budget goes to an even sample; the other half only to images with marks whose erase test ended without a
+    clear verdict, so that maps are not computed where cheaper evidence has settled the matter.
+    """
     from pipeline.explain import choose_rows, explain_dataset
+    from pipeline.flag import undecided_rows
     from pipeline.train import load_classifier
 
     data = DatasetVersion(dataset)
@@ -34,7 +30,12 @@ def explain(dataset: Path, bundle: Path, config: AuditConfig, device: str, run: 
     predictions = read_parquet(run / "predictions.parquet")
     table = predictions.set_index("image_id")[[f"p_{name}" for name in spec.classes]]
     probabilities = table.loc[data.images["image_id"].to_list()].to_numpy(dtype=np.float32)
-    rows = choose_rows(data, probabilities[data.rows("test")], images=config.explain.images, seed=config.seed)
+    test, budget = probabilities[data.rows("test")], config.explain.images
+    undecided = undecided_rows(data, read_parquet(run / "regions.parquet"), read_parquet(run / "effects.parquet"))
+    even = choose_rows(data, test, images=(budget + 1) // 2, seed=config.seed)
+    more = np.setdiff1d(undecided, even)
+    extra = choose_rows(data, test, images=budget // 2, seed=config.seed, among=more)
+    rows = np.union1d(even, extra)
     explain_dataset(
         model.to(resolve_device(device)),
         spec,
@@ -48,50 +49,19 @@ def explain(dataset: Path, bundle: Path, config: AuditConfig, device: str, run: 
     )
 
 
-@stage("weigh evidence")
-def weigh(dataset: Path, config: AuditConfig, run: Path) -> None:
-    """Write evidence.parquet (saliency in regions), association.parquet (marks by class) and leakage.json."""
-    from pipeline.flag import label_leakage, mark_association, region_evidence
-
-    data, regions = DatasetVersion(dataset), read_parquet(run / "regions.parquet")
-    write_parquet(run / "association.parquet", mark_association(data, regions))
-    write_json(run / "leakage.json", label_leakage(data, config.seed))
-    evidence = region_evidence(data, regions, run / "saliency", config.explain.methods)
-    write_parquet(run / "evidence.parquet", evidence)
-
-
-@stage("test causally", tags=("gpu",))
-def intervene(dataset: Path, bundle: Path, config: AuditConfig, device: str, run: Path) -> None:
-    """Write effects.parquet: what removing marks does, against removing matched places without a mark."""
-    from pipeline.flag import choose_rows
-    from pipeline.flag import intervene as remove
+@stage("gather evidence")
+def gather(
+    artifact: str, dataset: Path, bundle: Path, config: AuditConfig, device: str, run: Path, workers: int
+) -> None:
+    """Make one artifact of the audit: the stage of that name."""
+    from pipeline.flag import BEFORE_MAPS, WITH_MAPS, Inspection
+    from pipeline.flag.stages.inspection import Classifier
     from pipeline.train import load_classifier
 
-    data, regions = DatasetVersion(dataset), read_parquet(run / "regions.parquet")
-    model, spec = load_classifier(bundle)
-    effects = remove(
-        model.to(resolve_device(device)),
-        spec,
-        data,
-        regions,
-        choose_rows(data, regions, config.flag, config.seed),
-        config.flag,
-        seed=config.seed,
-        classes=data.meta.classes,
-        out=run / "effects.partial",
-        progress=progress(),
-    )
-    write_parquet(run / "effects.parquet", effects)
-    shutil.rmtree(run / "effects.partial", ignore_errors=True)
+    def load() -> Classifier:
+        model, spec = load_classifier(bundle)
+        return model.to(resolve_device(device)), spec
 
-
-@stage("conclude")
-def conclude(dataset: Path, config: AuditConfig, run: Path) -> None:
-    """Write findings.json."""
-    from pipeline.flag import build_findings
-
-    association, weighed, effects = (
-        read_parquet(run / f"{name}.parquet") for name in ("association", "evidence", "effects")
-    )
-    findings = build_findings(DatasetVersion(dataset), association, weighed, effects, config.flag, config.seed)
-    write_json(run / "findings.json", {"findings": findings})
+    inspection = Inspection(DatasetVersion(dataset), run, config, load, workers, progress())
+    (chosen,) = (each for each in (*BEFORE_MAPS, *WITH_MAPS) if each.artifact == artifact)
+    chosen.work(inspection)

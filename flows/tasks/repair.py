@@ -19,13 +19,33 @@ ARMS = ("before", "after", "control")
 """Trained on the raw data, on the cleansed data, and on data where equally large random regions were filled."""
 
 
+ALL_REGIONS = "regions_all.parquet"
+"""Regions of every image; an audit of a large data set looks at a sample only."""
+
+
+@stage("detect the rest")
+def detect_rest(run: Path, dataset: Path, config: AuditConfig, workers: int) -> None:
+    """Write regions_all.parquet: what the audit found, and the regions of the images it did not look at."""
+    from pipeline.flag import detect_dataset, looked_at
+
+    data, found = DatasetVersion(dataset), read_parquet(run / "regions.parquet")
+    rest = np.setdiff1d(np.arange(len(data)), looked_at(data, config.flag.looked_at, config.seed))
+    if len(rest):
+        more = run / "regions_rest.parquet"
+        found = pd.concat([found, detect_dataset(data, more, rows=rest, workers=workers, progress=progress())])
+        more.unlink()
+    order = pd.Series(range(len(data)), index=data.images["image_id"].astype(str))
+    ranked = found.assign(order=found["image_id"].map(order)).sort_values("order", kind="stable")
+    write_parquet(run / ALL_REGIONS, ranked.drop(columns="order").reset_index(drop=True))
+
+
 @stage("plan")
 def plan(run: Path, dataset: Path, config: AuditConfig, accepted: dict[str, str]) -> None:
     """Write plan.yaml for the accepted findings (id -> who accepted)."""
     from pipeline.cleanse import make_plan
 
     findings = read_json(run / "findings.json")["findings"]
-    regions = read_parquet(run / "regions.parquet")
+    regions = read_parquet(run / ALL_REGIONS)
     make_plan(findings, regions, DatasetVersion(dataset), config.cleanse, accepted).write(run / "plan.yaml")
 
 
@@ -39,7 +59,7 @@ def cleanse(run: Path, dataset: Path, config: AuditConfig) -> tuple[dict[str, Pa
 
     data, root = DatasetVersion(dataset), dataset.parent.parent
     there = set(dataset.parent.iterdir())
-    chosen, regions = Plan.read(run / "plan.yaml"), read_parquet(run / "regions.parquet")
+    chosen, regions = Plan.read(run / "plan.yaml"), read_parquet(run / ALL_REGIONS)
     decoys, seed = config.cleanse.decoys, config.seed
     makers: dict[str, Callable[[], DatasetVersion]] = {
         "cleansed": lambda: apply_plan(data, chosen, regions, root, decoys=decoys, seed=seed),
@@ -63,7 +83,7 @@ def probe(run: Path, dataset: Path, cleansed: Path, seed: int) -> None:
         DatasetVersion(dataset),
         DatasetVersion(cleansed),
         Plan.read(run / "plan.yaml"),
-        read_parquet(run / "regions.parquet"),
+        read_parquet(run / ALL_REGIONS),
         seed=seed,
     )
     write_json(run / "probe.json", result)

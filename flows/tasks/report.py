@@ -6,7 +6,7 @@ import importlib.metadata
 import platform
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
@@ -17,6 +17,9 @@ from flows.tasks.policy import stage
 from pipeline.artifacts import read_json, read_parquet, write_text
 from pipeline.config import AuditConfig
 from pipeline.dataset import DatasetVersion
+
+if TYPE_CHECKING:
+    from pipeline.report import EvidenceTable
 
 _PACKAGES = ("torch", "monai", "pydicom", "scikit-learn", "prefect", "pandas", "numpy", "zarr")
 
@@ -37,6 +40,7 @@ def write_report(run: Path, dataset: Path, bundle: Path, config: AuditConfig, st
         checks=_checks(dataset, run),
         model=_model(bundle),
         explanations=_explanations(run, config),
+        evidence=_evidence(run, data, config),
         examples=examples(run, data, _cleansed(run, data), findings, config),
         plan=_plan(run, config),
         probe=_json_if_there(run / "probe.json"),
@@ -140,6 +144,29 @@ def _cleansed(run: Path, data: DatasetVersion) -> DatasetVersion | None:
     return DatasetVersion(data.path.parent / made["cleansed"]) if made else None
 
 
+def _evidence(run: Path, data: DatasetVersion, config: AuditConfig) -> list[EvidenceTable]:
+    from pipeline.flag import looked_at
+    from pipeline.report import WholeEvidence, evidence_tables
+
+    splits = data.images["split"].iloc[looked_at(data, config.flag.looked_at, config.seed)].value_counts()
+    explained = read_parquet(run / "saliency" / f"{config.explain.methods[0]}.parquet")
+    found = WholeEvidence(
+        dataset=data.images,
+        looked_at={str(name): int(count) for name, count in splits.sort_index().items()},
+        explained=len(explained),
+        effects=read_parquet(run / "effects.parquet"),
+        profile=read_json(run / "profile.json"),
+        trait_association=read_parquet(run / "trait_association.parquet"),
+        lung_shares=read_json(run / "lung_shares.json"),
+        blackout=read_json(run / "blackout.json"),
+        features=read_json(run / "features.json"),
+        clusters=read_json(run / "clusters.json"),
+        subgroups=read_parquet(run / "subgroups.parquet"),
+        slices=read_json(run / "slices.json"),
+    )
+    return evidence_tables(found)
+
+
 def _checks(dataset: Path, run: Path) -> list[dict[str, Any]]:
     """Data quality and leakage, one line each."""
     quality = read_json(dataset / "quality.json")
@@ -162,4 +189,4 @@ def _checks(dataset: Path, run: Path) -> list[dict[str, Any]]:
         },
     ]
     lines += [{"check": "Warning", "value": "", "meaning": sentence} for sentence in quality["warnings"]]
-    return lines + list(read_json(run / "leakage.json"))
+    return lines + list(read_json(run / "profile.json")["checks"])

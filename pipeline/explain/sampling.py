@@ -14,7 +14,12 @@ CONFIDENT = 0.6
 
 
 def choose_rows(
-    dataset: DatasetVersion, probabilities: NDArray[np.float32], *, images: int, seed: int
+    dataset: DatasetVersion,
+    probabilities: NDArray[np.float32],
+    *,
+    images: int,
+    seed: int,
+    among: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """At most `images` rows of the test split, in ascending order.
 
@@ -27,6 +32,7 @@ def choose_rows(
         probabilities: (n, classes) for ``dataset.rows("test")``, in that order.
         images: how many rows are wanted.
         seed: of the run.
+        among: choose from these test rows only; all of them when None.
 
     Raises:
         EmptyResultError: there is no test image.
@@ -39,6 +45,8 @@ def choose_rows(
     table = dataset.images.iloc[rows][["image_id", "label", "source"]].astype(str).assign(row=rows)
     table["unsure"] = probabilities.max(axis=1) < CONFIDENT
     table["lot"] = [derive_seed(seed, "explain-sample", image_id) for image_id in table["image_id"]]
+    if among is not None:
+        table = table[table["row"].isin(among)]
     table = table.sort_values(["unsure", "lot"])
     table["turn"] = table.groupby(["label", "source"]).cumcount()
     chosen = table.sort_values(["turn", "label", "source"])["row"].to_numpy(dtype=np.int64)[:images]

@@ -9,15 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError, did_you_mean
+from pipeline.flag.devices import find_devices
+from pipeline.flag.film.borders import find_borders
+from pipeline.flag.film.corners import find_corners
 from pipeline.flag.found import Detector, Found, Grey8
+from pipeline.flag.marks.arrows import find_arrows
 from pipeline.flag.marks.printed import find_printed
-from pipeline.types import Region
+from pipeline.flag.marks.rulers import find_rulers
+from pipeline.types import PRINTED_KINDS, Region
 
 MIN_SIDE = 32
 """Smaller images hold nothing readable, pixels."""
 
 DETECTORS: dict[str, Detector] = {
+    "borders": find_borders,
+    "corners": find_corners,
     "print": find_printed,
+    "rulers": find_rulers,
+    "arrows": find_arrows,
+    "devices": find_devices,
 }
 """By name, in the order in which they look."""
 
@@ -45,9 +55,15 @@ def detect(image: NDArray[Any], *, image_id: str, detectors: Sequence[str] | Non
     found: list[Found] = []
     for name, find in DETECTORS.items():
         if detectors is None or name in detectors:
-            found += find(grey, found)
+            new = find(grey, [each for each in found if each.kind != "glyph"])
+            # A mark that could not be read as a letter is whatever a later detector knows it to be.
+            found = [each for each in found if each.kind != "glyph" or not _explained(each, new)] + new
     regions = [Region(image_id, each.kind, each.box, each.method, each.confidence, each.text) for each in found]
     return sorted(regions, key=lambda region: (region.box.y0, region.box.x0, region.kind))
+
+
+def _explained(glyph: Found, new: Sequence[Found]) -> bool:
+    return any(glyph.box.intersection(each.box) > 0.5 * glyph.box.area for each in new if each.kind in PRINTED_KINDS)
 
 
 def as_grey8(image: NDArray[Any]) -> Grey8:

@@ -12,6 +12,7 @@ import pandas as pd
 from pipeline.errors import InputError, ProblemReason, did_you_mean
 from pipeline.ingest import vocabulary
 from pipeline.ingest.candidates import Candidate, Problem, files_below, ignored_by, source_folder
+from pipeline.ingest.covidx import read_covidx
 from pipeline.ingest.source_schema import FolderSource, TableSource
 from pipeline.ingest.tables import read_table, require_columns, what_is_in
 from pipeline.types import SPLITS, Split
@@ -73,15 +74,30 @@ def read_rows_of_table(source: TableSource, data_root: Path) -> Iterator[Candida
     """
     root = source_folder(data_root, source.folder, source.name)
     table_path = root / source.table
-    table = read_table(table_path, separator=source.separator, encoding=source.encoding)
+    table, unread = _read_table(source, table_path)
+    yield from unread
     columns = {field: column for field, column in source.columns.model_dump().items() if column is not None}
     require_columns(table, table_path, [*columns.values(), *source.where])
     _check_roles(source, table, table_path)
     chosen = pd.DataFrame({field: table[column] for field, column in columns.items()})
     excluded_by = _excluded_by(source, table)
-    for number, (cells, excluded) in enumerate(zip(chosen.to_dict("records"), excluded_by, strict=True), start=2):
+    for number, cells, excluded in zip(table.index, chosen.to_dict("records"), excluded_by, strict=True):
         row = {str(field): str(text) for field, text in cells.items()}
         yield _from_row(source, data_root, row, f"row {number} of {table_path.name}", excluded)
+
+
+def _read_table(source: TableSource, path: Path) -> tuple[pd.DataFrame, list[Problem]]:
+    """The rows, indexed by where they stand in the file, and the lines that cannot be read."""
+    if source.format == "delimited":
+        table = read_table(path, separator=source.separator, encoding=source.encoding)
+        return table.set_axis(range(2, len(table) + 2)), []  # row 1 is the header
+    found = read_covidx(path)
+    place = PurePosixPath(source.folder, source.table).as_posix()
+    unread = [
+        Problem(place, ProblemReason(reason), f"row {line} of {path.name}: {detail}")
+        for line, reason, detail in found.problems.itertuples(name=None)
+    ]
+    return found.rows, unread
 
 
 def _check_roles(source: TableSource, table: pd.DataFrame, table_path: Path) -> None:

@@ -168,6 +168,7 @@ class TableSource(_Source, _TableFile):
     """A table with one row an image."""
 
     layout: Literal["table"]
+    format: Literal["delimited", "covidx"] = Field("delimited", description="covidx: a label file of COVIDx")
     columns: Columns
     path_prefix: RelativePath | None = None
     extensions: tuple[str, ...] = Field((), description="tried in order when the path as written is no file")

@@ -36,6 +36,17 @@ def read_table(path: Path, *, separator: str | None = None, encoding: str | None
     return pd.DataFrame({name: cells.str.strip() for name, cells in table.items()})
 
 
+def read_lines(path: Path, encoding: str | None = None) -> list[str]:
+    """The lines of a text file, whatever encoding it was saved in.
+
+    Raises:
+        InputError: it is missing, or no encoding fits.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} is missing; {what_is_in(path.parent)}. Correct the path or the data root.")
+    return _decode(path, encoding).splitlines()
+
+
 def require_columns(table: pd.DataFrame, path: Path, wanted: Iterable[str]) -> None:
     """Check that the table read from `path` has all columns `wanted`.
 

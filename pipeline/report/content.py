@@ -42,6 +42,25 @@ class Example:
 
 
 @dataclass(frozen=True)
+class EvidenceTable:
+    """One kind of evidence that is about the data set or the classifier as a whole, not about one region.
+
+    Attributes:
+        title: heading.
+        meaning: what it measures and how to read it; a sentence or two.
+        columns: heads.
+        rows: cells: texts, numbers, `Numbers` or null.
+        figure: data addresses of the same picture for light and dark pages, or None.
+    """
+
+    title: str
+    meaning: str
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Any]]
+    figure: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
 class ReportInput:
     """Content of one report; see `render_report`."""
 
@@ -61,6 +80,7 @@ class ReportInput:
     """Facts about the classifier: `name`, `input_size`, ...; `metrics` maps names to a number or `Numbers`."""
     explanations: Sequence[Mapping[str, Any]] = ()
     """One line per explainer: `method`, `deletion`, `insertion` (`Numbers`), `n`, `evaluations` per image."""
+    evidence: Sequence[EvidenceTable] = ()
     examples: Sequence[Example] = ()
     plan: Mapping[str, Any] | None = None
     """`Plan.model_dump()`, and `decoys`: whether images without marks were filled at borrowed places as well."""

@@ -20,7 +20,20 @@ MAX_EXAMPLES = 24
 _TELLING = 0.8
 """AUROC of a check from which the summary speaks of it."""
 _STATUS_ORDER = ("confirmed", "accepted", "suspected", "keep", "rejected", "not-confirmed")
-_SHOWN_APART = {"id", "kind", "text", "status", "title", "summary"}
+_SHOWN_APART = {
+    "id",
+    "kind",
+    "text",
+    "status",
+    "title",
+    "summary",
+    "action",
+    "for",
+    "against",
+    "where",
+    "transplant",
+    "class",
+}
 
 STATUS_MEANING = {
     "confirmed": "removing it changes the class probability more than removing matched control regions does",
@@ -173,7 +186,10 @@ def _card(finding: Mapping[str, Any], shown: Sequence[Example]) -> dict[str, Any
         "id": finding["id"],
         "title": finding.get("title") or f"{finding['kind']}{quoted}",
         "status": finding["status"],
+        "class": finding.get("class"),
         "summary": finding.get("summary"),
+        "action": finding.get("action"),
+        "reasons": {name: list(finding.get(key, ())) for name, key in (("For", "for"), ("Against", "against"))},
         "facts": facts,
         "examples": [(each, panes(each)) for each in shown if each.finding == finding["id"]],
     }

@@ -12,6 +12,7 @@ from typing import Literal, get_args
 from pipeline import __version__
 from pipeline.artifacts import read_json, storage_errors
 from pipeline.errors import InputError, did_you_mean
+from pipeline.types import REGION_KINDS
 
 Verdict = Literal["accepted", "rejected", "keep", "unsure"]
 DECISIONS: tuple[Verdict, ...] = get_args(Verdict)
@@ -41,13 +42,19 @@ def record_decision(run: Path, finding: str, decision: str, reviewer: str, comme
         comment: why.
 
     Raises:
-        InputError: an unknown finding or decision.
+        InputError: an unknown finding or decision, or acceptance of a finding that is not about regions.
     """
-    known = [str(entry["id"]) for entry in read_json(run / "findings.json")["findings"]]
+    kinds = {str(entry["id"]): str(entry["kind"]) for entry in read_json(run / "findings.json")["findings"]}
+    known = list(kinds)
     if finding not in known:
         raise InputError(f"{run.name} has no finding {finding!r}. {did_you_mean(finding, known)}")
     if decision not in DECISIONS:
         raise InputError(f"unknown decision {decision!r}. {did_you_mean(decision, DECISIONS)}")
+    if decision == "accepted" and kinds[finding] not in REGION_KINDS:
+        raise InputError(
+            f"{finding} ({kinds[finding]}) has no regions that could be removed from images, so it cannot be accepted "
+            "for repair. Decide rejected, keep or unsure, with a comment."
+        )
     now = datetime.now(UTC).isoformat(timespec="seconds")
     entry = Decision(finding, decision, reviewer, comment, now, f"cxr-audit {__version__}")
     path = run / "decisions.jsonl"

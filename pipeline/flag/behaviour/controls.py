@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -141,7 +142,7 @@ def _free_corners(forbidden: _Mask, box: Box, content: Box) -> NDArray[np.int64]
     y0, x0 = int(content.y0), int(content.x0)
     window = forbidden[y0 : int(content.y1), x0 : int(content.x1)]
     height, width = int(box.height), int(box.width)
-    total = _integral(window.astype(np.float64))
+    total = cv2.integral(window.astype(np.uint8))
     touched = total[height:, width:] - total[:-height, width:] - total[height:, :-width] + total[:-height, :-width]
     return np.asarray(np.argwhere(touched == 0) + np.array([y0, x0]), dtype=np.int64)
 
@@ -151,16 +152,11 @@ def _features(image: NDArray[np.float32], corners: NDArray[np.int64], size: tupl
     y, x = corners[:, 0], corners[:, 1]
     bottom, right = y + size[0], x + size[1]
 
-    def mean(values: _Floats) -> _Floats:
-        total = _integral(values)
+    def mean(total: _Floats) -> _Floats:
         return np.asarray((total[bottom, right] - total[y, right] - total[bottom, x] + total[y, x]) / math.prod(size))
 
-    pixels = image.astype(np.float64)
-    average = mean(pixels)
-    deviation = np.sqrt(np.maximum(mean(pixels**2) - average**2, 0))
+    sums, squares = cv2.integral2(image, sdepth=cv2.CV_64F, sqdepth=cv2.CV_64F)
+    average = mean(np.asarray(sums, dtype=np.float64))
+    deviation = np.sqrt(np.maximum(mean(np.asarray(squares, dtype=np.float64)) - average**2, 0))
     border = np.min([x - content.x0, y - content.y0, content.x1 - right, content.y1 - bottom], axis=0)
     return np.stack([average, deviation, border], axis=1)
-
-
-def _integral(values: _Floats) -> _Floats:
-    return np.pad(values.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))

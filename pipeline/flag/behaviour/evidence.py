@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,25 +71,34 @@ def _overlap(low: float, high: float, count: int) -> NDArray[np.float64]:
 def _method_evidence(
     dataset: DatasetVersion, by_image: dict[str, pd.DataFrame], folder: Path, method: str
 ) -> list[dict[str, object]]:
+    records: list[dict[str, object]] = []
+    for image_id, row, target, saliency in read_maps(folder, method):
+        if image_id not in by_image:
+            continue
+        shares = _Shares(saliency, dataset.transform(row), dataset.meta.size)
+        found = by_image[image_id]
+        corners = found[["x0", "y0", "x1", "y1"]].to_numpy(dtype=float).tolist()
+        for region_id, kind, box in zip(found["region_id"], found["kind"], corners, strict=True):
+            names = {"region_id": region_id, "image_id": image_id, "kind": kind, "method": method, "target": target}
+            records.append({**names, **shares.of(Box(*box), image_id)})
+    return records
+
+
+def read_maps(folder: Path, method: str) -> Iterator[tuple[str, int, int, NDArray[np.float32]]]:
+    """(image_id, row, target, map (h, w)) of every map of `method`, one at a time.
+
+    Raises:
+        IntegrityError: maps and their table disagree.
+    """
     table = read_parquet(folder / f"{method}.parquet")
     maps = zarr.open_array(folder / f"{method}.zarr", mode="r")
     if len(table) != maps.shape[0]:
         raise IntegrityError(
             f"{folder / method}: {len(table)} rows but {maps.shape[0]} maps. Explain the images again."
         )
-    records: list[dict[str, object]] = []
-    for number, (image_id, row, target) in enumerate(
-        zip(table["image_id"], table["row"], table["target"], strict=True)
-    ):
-        if str(image_id) not in by_image:
-            continue
-        shares = _Shares(np.asarray(maps[number]), dataset.transform(int(row)), dataset.meta.size)
-        found = by_image[str(image_id)]
-        corners = found[["x0", "y0", "x1", "y1"]].to_numpy(dtype=float).tolist()
-        for region_id, kind, box in zip(found["region_id"], found["kind"], corners, strict=True):
-            names = {"region_id": region_id, "image_id": image_id, "kind": kind, "method": method, "target": target}
-            records.append({**names, **shares.of(Box(*box), str(image_id))})
-    return records
+    facts = zip(table["image_id"], table["row"], table["target"], strict=True)
+    for number, (image_id, row, target) in enumerate(facts):
+        yield str(image_id), int(row), int(target), np.asarray(maps[number])
 
 
 class _Shares:

@@ -1,204 +1,196 @@
-"""Single letters, which text models miss: plain, circled or boxed, rotated or mirrored, bright or dark.
+"""Letters that text models miss: single, at any angle or mirrored, circled or boxed, with initials beside them.
 
-Candidates are small, isolated, sharp-edged, nearly uniform strokes, found by top-hat filtering in both polarities.
-A candidate counts when the recogniser reads one letter on it in some orientation.
+Stroke candidates of either polarity are named by a small network; what it takes for letters is kept when it is sure,
+when a circle or box stands around it, or when several of like size stand together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.flag.found import Grey8
-from pipeline.flag.marks.text import read_letters
-from pipeline.flag.marks.vocabulary import PANELS, SIDES
+from pipeline.flag.marks.letters import CLASSES, NONE, OTHER, letter_odds
+from pipeline.flag.marks.plates import find_plate
+from pipeline.flag.marks.strokes import CROP, SIDE, Corners, Stroke, find_strokes
 from pipeline.types import Box
 
-SIDE = 768
-"""Longer side at which glyphs are sought, pixels; lengths below are in these pixels."""
-STROKE = 19
-"""Strokes thinner than this are kept by the top-hat."""
-CONTRAST = 34
-"""Grey levels by which a stroke differs from its ground."""
-HEIGHTS = (9, 64)
-LETTER = 0.85
-"""Recogniser confidence from which a single letter counts."""
-FRAMED_LETTER = 0.5
-"""The same inside a circle or box, which is itself good evidence of a mark."""
-MOST = 8
-"""Candidates read per image, the most promising first."""
-TURNED = 3
-"""Of those that cannot be read upright, so many are tried in all other orientations."""
-UPRIGHT_STROKES = {"l": "I", "1": "I", "|": "I", "!": "I"}
-"""Readings of a circled I; outside a frame an upright stroke is no evidence."""
-
-Plane = NDArray[np.float32]
+LIKELY = 0.5
+"""Probability of being a letter at all from which a stroke is one, given neighbours or a frame."""
+SURE = 0.8
+"""The same, of one that counts alone."""
+SURE_INSIDE = 0.97
+"""The same for letters on the patient, where markers seldom stand."""
+INSIDE = (0.25, 0.18)
+"""Distance from the left and right, and from the upper and lower edge where that is, as shares of the image."""
+TOGETHER = (0.6, 0.9)
+"""The same, of the second surest and the surest of several."""
+SAME = 0.6
+"""IoU from which two strokes are cuts of the same ink."""
+NAMED = 0.25
+"""Probability of one letter, the likeliest, from which it is named."""
+UNLIKELY = frozenset("fgh")
+"""Panel letters so rare that a film shows chance shapes like them more often; they count in words only."""
+FRAMED = 0.5
+"""Confidence of a framed letter that could not be read."""
 
 
 @dataclass(frozen=True)
-class Glyph:
-    """A single letter: where, what (None: a framed letter that could not be read), how sure."""
+class Letter:
+    """One letter, or several that stand together.
+
+    Attributes:
+        box: in pixels of the image.
+        text: which letter; None: unsure, one that means nothing alone, or several.
+        confidence: in [0, 1].
+        stroke: of a single letter, its ink.
+    """
 
     box: Box
     text: str | None
     confidence: float
+    stroke: Stroke | None = None
+    count: int = 1
 
 
-@dataclass(frozen=True)
-class _Candidate:
-    box: tuple[int, int, int, int]
-    bright: bool
-    score: float
-    frame: tuple[int, int, int, int] | None = None
-    """Box of the circle or rectangle around it."""
+def detect_letters(image: Grey8) -> tuple[list[Letter], list[Letter], list[Box]]:
+    """All letters on an image (H, W), the marks they make up, and the circles and boxes around letters.
 
-
-def detect_glyphs(image: Grey8, taken: list[Box]) -> tuple[list[Glyph], list[Box]]:
-    """Single letters on an 8-bit grey image (H, W), and the circles and boxes around letters, in its pixels.
-
-    Args:
-        image: bright = dense.
-        taken: places already known to be text; not read again.
+    Returns:
+        Every likely letter; those marks that need no other evidence (sure, framed or grouped); frames.
     """
-    scale = min(1.0, SIDE / max(image.shape))
-    small = image if scale == 1.0 else _shrunk(image, scale)
-    known = [Box(*(value * scale for value in box.as_tuple())) for box in taken]
-    every = [candidate for bright in (True, False) for candidate in _candidates(small, bright)]
-    best = sorted((c for c in every if not _covered(c, known)), key=lambda c: (-c.score, c.box))[:MOST]
-    glyphs = _read_upright_then_turned(small, best)
-    frames = [Box(*map(float, candidate.frame)) for candidate in every if candidate.frame is not None]
-    return [Glyph(_enlarged(g.box, scale), g.text, g.confidence) for g in glyphs], [_enlarged(f, scale) for f in frames]
+    scale = SIDE / max(image.shape)
+    scaled = _scaled(image, scale)
+    strokes = find_strokes(scaled)
+    letters = _likely(strokes, _agreed(strokes, letter_odds(strokes)))
+    frames = [stroke.box for stroke in strokes if is_frame(stroke)]
+    marks = [*_framed(letters, strokes, frames), *_groups(letters), *_alone(letters, scaled)]
+    enlarged = [[replace(each, box=_times(each.box, 1 / scale)) for each in part] for part in (letters, marks)]
+    return enlarged[0], enlarged[1], [_times(_box(frame), 1 / scale) for frame in frames]
 
 
-def _shrunk(image: Grey8, scale: float) -> Grey8:
-    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+def _scaled(image: Grey8, scale: float) -> Grey8:
+    if scale == 1:
+        return image
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=way), dtype=np.uint8)
 
 
-def _enlarged(box: Box, scale: float) -> Box:
-    return Box(*(value / scale for value in box.as_tuple()))
+def _box(corners: Corners) -> Box:
+    return Box(*map(float, corners))
 
 
-def _covered(candidate: _Candidate, known: list[Box]) -> bool:
-    box = Box(*map(float, candidate.box))
-    return any(box.intersection(other) > 0.3 * box.area for other in known)
+def _times(box: Box, factor: float) -> Box:
+    return Box(*(value * factor for value in box.as_tuple()))
 
 
-def _candidates(image: Grey8, bright: bool) -> Iterator[_Candidate]:
-    """Components of the thresholded top-hat whose shape, contrast and surroundings fit a printed letter."""
-    grey = image if bright else 255 - image
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (STROKE, STROKE))
-    smooth = np.asarray(cv2.GaussianBlur(grey, (0, 0), 0.6), dtype=np.uint8)
-    hat = cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, kernel)
-    _, found, stats, _ = cv2.connectedComponentsWithStats((hat > CONTRAST).astype(np.uint8), connectivity=8)
-    labels = np.asarray(found, dtype=np.int32)
-    slopes = (cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.25))
-    edges = np.asarray(cv2.magnitude(*slopes), dtype=np.float32)
-    boxes = [(int(x), int(y), int(x + w), int(y + h)) for x, y, w, h, _ in stats]
-    frames = [box for number, box in enumerate(boxes) if number and _is_frame(box, labels, number)]
-    for number in range(1, len(stats)):
-        x0, y0, x1, y1 = boxes[number]
-        if not _letter_shaped(x1 - x0, y1 - y0, int(stats[number][cv2.CC_STAT_AREA])):
-            continue
-        frame = next((f for f in frames if f != boxes[number] and _inside(boxes[number], f)), None)
-        score = _printed_score(labels[y0:y1, x0:x1] == number, smooth, edges, (x0, y0))
-        if score > 0 or frame is not None:
-            yield _Candidate(boxes[number], bright, score + (frame is not None), frame)
+def _agreed(strokes: Sequence[Stroke], odds: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Mean odds over the cuts of the same ink at several heights: chance shapes do not survive all of them."""
+    boxes = np.array([stroke.box for stroke in strokes], dtype=np.float32).reshape(-1, 4)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    low, high = np.maximum(boxes[:, None, :2], boxes[None, :, :2]), np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    shared = np.prod(np.maximum(high - low, 0), axis=2)
+    area = np.prod(sides, axis=1)
+    same = (shared > SAME * (area[:, None] + area[None] - shared)).astype(np.float32)
+    return np.asarray(same @ odds / np.maximum(same.sum(axis=1, keepdims=True), 1), dtype=np.float32)
 
 
-def _is_frame(box: tuple[int, int, int, int], labels: NDArray[np.int32], number: int) -> bool:
-    """A thin, closed, roughly square outline: ink on all four sides and around, little inside."""
-    x0, y0, x1, y1 = box
-    width, height = x1 - x0, y1 - y0
-    if not (min(width, height) >= 18 and max(width, height) <= 80 and 0.75 <= width / height <= 1.33):
+def _likely(strokes: Sequence[Stroke], odds: NDArray[np.float32]) -> list[Letter]:
+    """Strokes that are rather letters than not, each place once, the likeliest first."""
+    letters: list[Letter] = []
+    any_letter = 1 - odds[:, CLASSES.index(NONE)]
+    for place in np.argsort(-any_letter, kind="stable"):
+        if any_letter[place] < LIKELY:
+            break
+        box, best = _box(strokes[place].box), 1 + int(odds[place, 1:].argmax())
+        if all(box.intersection(other.box) <= 0.3 * min(box.area, other.box.area) for other in letters):
+            named = odds[place, best] >= NAMED and CLASSES[best] != OTHER
+            text = CLASSES[best] if named else None
+            letters.append(Letter(box, text, float(any_letter[place]), strokes[place]))
+    return letters
+
+
+def _alone(letters: Sequence[Letter], image: Grey8) -> Iterator[Letter]:
+    """Side and panel letters that are sure enough by themselves, with the plates they stand on."""
+    for letter in letters:
+        needed = SURE_INSIDE if _is_inside(letter.box, image) else SURE
+        if letter.text not in {None, *UNLIKELY} and letter.confidence >= needed and letter.stroke is not None:
+            plate = find_plate(image, letter.stroke)
+            yield letter if plate is None else replace(letter, box=plate)
+
+
+def _is_inside(box: Box, image: Grey8) -> bool:
+    height, width = image.shape
+    across, down = (box.x0 + box.x1) / 2 / width, (box.y0 + box.y1) / 2 / height
+    return bool(min(across, 1 - across) > INSIDE[0] and min(down, 1 - down) > INSIDE[1])
+
+
+def is_frame(stroke: Stroke) -> bool:
+    """Whether a stroke is a thin, closed, roughly square outline: ink on all four sides, none in the middle."""
+    x0, y0, x1, y1 = stroke.box
+    if not (min(x1 - x0, y1 - y0) >= 18 and 0.75 <= (x1 - x0) / (y1 - y0) <= 1.33):
         return False
-    ink = labels[y0:y1, x0:x1] == number
+    ink = stroke.crop[1] > 0.3
+    rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    height, width = ink.shape
     core = ink[height // 4 : -(height // 4), width // 4 : -(width // 4)]
-    spokes = [ink[: height // 3, width // 2], ink[-(height // 3) :, width // 2], ink[height // 2, : width // 3]]
-    spokes.append(ink[height // 2, -(width // 3) :])
-    return bool(ink.mean() < 0.45 and core.mean() < 0.1 and sum(spoke.any() for spoke in spokes) >= 3)
+    middle = [ink[: height // 3, width // 2], ink[-(height // 3) :, width // 2]]
+    middle += [ink[height // 2, : width // 3], ink[height // 2, -(width // 3) :]]
+    return bool(height >= CROP // 3 and ink.mean() < 0.55 and core.mean() < 0.1 and sum(m.any() for m in middle) >= 3)
 
 
-def _inside(box: tuple[int, int, int, int], frame: tuple[int, int, int, int]) -> bool:
+def _framed(letters: Sequence[Letter], strokes: Sequence[Stroke], frames: Sequence[Corners]) -> list[Letter]:
+    """The frame of every letter-like stroke that stands about the middle of one."""
+    marks = []
+    for frame in frames:
+        inside = [letter for letter in letters if _inside(letter.box, _box(frame))]
+        if inside:
+            best = max(inside, key=lambda letter: letter.confidence)
+            marks.append(Letter(_box(frame), best.text, max(best.confidence, FRAMED)))
+        elif any(_inside(_box(stroke.box), _box(frame)) for stroke in strokes):
+            marks.append(Letter(_box(frame), None, FRAMED))
+    return marks
+
+
+def _inside(box: Box, frame: Box) -> bool:
     """Whether `box` stands about the middle of `frame` and is a letter's share of its size."""
-    within = box[0] > frame[0] and box[1] > frame[1] and box[2] < frame[2] and box[3] < frame[3]
-    share = max(box[2] - box[0], box[3] - box[1]) / max(frame[2] - frame[0], frame[3] - frame[1])
-    offset = max(abs(box[0] + box[2] - frame[0] - frame[2]), abs(box[1] + box[3] - frame[1] - frame[3])) / 2
-    return within and 0.25 <= share <= 0.85 and offset <= 0.2 * (frame[2] - frame[0])
+    within = box.x0 > frame.x0 and box.y0 > frame.y0 and box.x1 < frame.x1 and box.y1 < frame.y1
+    share = max(box.width, box.height) / max(frame.width, frame.height)
+    offset = max(abs(box.x0 + box.x1 - frame.x0 - frame.x1), abs(box.y0 + box.y1 - frame.y0 - frame.y1)) / 2
+    return within and 0.25 <= share <= 0.85 and offset <= 0.2 * frame.width
 
 
-def _letter_shaped(width: int, height: int, area: int) -> bool:
-    longest, shortest = max(width, height), min(width, height)
-    return (
-        HEIGHTS[0] <= longest <= HEIGHTS[1]
-        and shortest >= 3
-        and longest / shortest <= 6
-        and 0.10 <= area / (width * height) <= 0.92
+def _groups(letters: Sequence[Letter]) -> list[Letter]:
+    """Letters of like size that stand together, in any direction, as initials do on lead markers."""
+    rest, groups = list(letters), []
+    while rest:
+        group = [rest.pop(0)]
+        for member in group:
+            near = [other for other in rest if _neighbours(member.box, other.box)]
+            group += near
+            rest = [other for other in rest if other not in near]
+        second, sure = sorted([0.0, *(letter.confidence for letter in group)])[-2:]
+        if second >= TOGETHER[0] and sure >= TOGETHER[1]:
+            groups.append(Letter(_hull([letter.box for letter in group]), None, sure, count=len(group)))
+    return groups
+
+
+def _neighbours(left: Box, right: Box) -> bool:
+    sizes = sorted((max(left.width, left.height), max(right.width, right.height)))
+    gap_x = max(left.x0, right.x0) - min(left.x1, right.x1)
+    gap_y = max(left.y0, right.y0) - min(left.y1, right.y1)
+    return sizes[1] <= 1.5 * sizes[0] and max(gap_x, gap_y) <= 0.5 * sizes[0]
+
+
+def _hull(boxes: Sequence[Box]) -> Box:
+    return Box(
+        min(box.x0 for box in boxes),
+        min(box.y0 for box in boxes),
+        max(box.x1 for box in boxes),
+        max(box.y1 for box in boxes),
     )
-
-
-def _printed_score(shape: NDArray[np.bool_], smooth: Grey8, edges: Plane, corner: tuple[int, int]) -> float:
-    """How much a component looks printed: 0 is not at all. Sharp border, uniform ink, calm ground around it."""
-    x, y = corner
-    height, width = shape.shape
-    margin = 5
-    rows = slice(max(y - margin, 0), y + height + margin)
-    columns = slice(max(x - margin, 0), x + width + margin)
-    ink = np.zeros((rows.stop - rows.start, columns.stop - columns.start), dtype=np.uint8)
-    ink[y - rows.start : y - rows.start + height, x - columns.start : x - columns.start + width] = shape
-    window, slope = smooth[rows, columns].astype(np.float32), edges[rows, columns]
-    ink = ink[: window.shape[0], : window.shape[1]]
-    near = cv2.dilate(ink, np.ones((5, 5), np.uint8))
-    ground = window[near == 0]
-    if ground.size < 20:
-        return 0.0
-    contrast = abs(float(np.median(window[ink > 0])) - float(np.median(ground)))
-    rim = cv2.morphologyEx(ink, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-    sharp = float(np.median(slope[rim])) / max(contrast, 1.0)
-    calm = float(ground.std()) / max(contrast, 1.0)
-    if contrast < CONTRAST or sharp < 0.12 or calm > 0.55:
-        return 0.0
-    return contrast / 255 + sharp - calm
-
-
-def _read_upright_then_turned(image: Grey8, candidates: list[_Candidate]) -> list[Glyph]:
-    """Letters read as they stand, and, among the best of the others, rotated or mirrored. Framed ones count unread."""
-    crops = [_crop(image, candidate) for candidate in candidates]
-    upright = [_judge(c, [reading]) for c, reading in zip(candidates, read_letters(crops), strict=True)]
-    glyphs = [glyph for glyph in upright if glyph is not None and glyph.text is not None]
-    unread = [
-        (c, crop) for c, crop, glyph in zip(candidates, crops, upright, strict=True) if not (glyph and glyph.text)
-    ]
-    for number, (candidate, crop) in enumerate(unread):
-        turned = _judge(candidate, read_letters(_orientations(crop)[1:]) if number < TURNED else [])
-        glyphs += [turned] if turned is not None else []
-    return glyphs
-
-
-def _judge(candidate: _Candidate, readings: list[tuple[str, float]]) -> Glyph | None:
-    """The surest reading that is one letter of the vocabulary; a framed candidate counts without any."""
-    box = Box(*map(float, candidate.frame or candidate.box))
-    strokes = UPRIGHT_STROKES if candidate.frame is not None else {}
-    letters = [(score, strokes.get(text.strip(), text.strip())) for text, score in readings]
-    known = [(score, text) for score, text in letters if text in SIDES | PANELS]
-    if known and max(known)[0] >= (LETTER if candidate.frame is None else FRAMED_LETTER):
-        return Glyph(box, max(known)[1], max(known)[0])
-    return None if candidate.frame is None else Glyph(box, None, FRAMED_LETTER)
-
-
-def _crop(image: Grey8, candidate: _Candidate) -> Grey8:
-    """The candidate with a margin, dark on bright."""
-    x0, y0, x1, y1 = candidate.box
-    grow = max(3, round((0.12 if candidate.frame else 0.3) * max(y1 - y0, x1 - x0)))
-    crop = image[max(y0 - grow, 0) : y1 + grow, max(x0 - grow, 0) : x1 + grow].astype(np.float32)
-    low, high = float(crop.min()), float(crop.max())
-    stretched = np.rint((crop - low) * (255 / max(high - low, 1.0))).astype(np.uint8)
-    return np.asarray(255 - stretched if candidate.bright else stretched, dtype=np.uint8)
-
-
-def _orientations(crop: Grey8) -> list[Grey8]:
-    """Upright first, then the three rotations, then the same mirrored."""
-    return [np.ascontiguousarray(np.rot90(view, quarter)) for view in (crop, crop[:, ::-1]) for quarter in range(4)]

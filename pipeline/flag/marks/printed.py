@@ -1,4 +1,4 @@
-"""Printed characters: a text model for words, a glyph detector for single letters, joined without repeats."""
+"""Printed characters: a text model for words, a letter network for single letters, joined without repeats."""
 
 from __future__ import annotations
 
@@ -8,33 +8,48 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.flag.found import Found, Grey8
-from pipeline.flag.marks.glyphs import detect_glyphs
-from pipeline.flag.marks.text import READABLE, detect_text, read_text
+from pipeline.flag.marks.glyphs import Letter, detect_letters
+from pipeline.flag.marks.identifiers import spread_over_blocks
+from pipeline.flag.marks.lines import find_lines
+from pipeline.flag.marks.text import READABLE, read_text
 from pipeline.flag.marks.vocabulary import classify
 from pipeline.types import Box, RegionKind
 
-UNREAD_LARGEST = 0.05
-"""A text box that cannot be read and whose shorter side exceeds this share of the longer image side is anatomy."""
 UNSURE = 0.3
 """Confidence of a mark that was found but could not be read."""
 
 
 def find_printed(image: Grey8, taken: Sequence[Found]) -> list[Found]:
     """Words, numbers, markers and single letters. Text is kept only when it stands in the public vocabulary."""
-    found = _read_lines(image, detect_text(image))
-    glyphs, frames = detect_glyphs(image, [each.box for each in (*taken, *found)])
-    for glyph in glyphs:
-        kind, text = classify(glyph.text)
-        found.append(Found(kind, glyph.box, glyph.confidence, "glyph", text))
-    return _without_repeats([_with_frame(each, frames) for each in found])
+    letters, marks, frames = detect_letters(image)
+    read = _read_lines(image, find_lines(image, [letter.box for letter in letters]), letters)
+    # On single letters the letter network is the better judge: it knows them turned, mirrored and framed.
+    found = [each for each in read if not (_is_single(each) and _covered(each.box, [mark.box for mark in marks]))]
+    known = [each.box for each in (*taken, *found) if each.kind != "glyph"]
+    found += [_as_found(mark) for mark in marks if not _covered(mark.box, known)]
+    return spread_over_blocks(_without_repeats([_with_frame(each, frames) for each in found]))
 
 
-def _read_lines(grey: Grey8, lines: list[Box]) -> list[Found]:
+def _is_single(found: Found) -> bool:
+    return found.kind in ("side", "panel", "glyph") and len(found.text or "") <= 1
+
+
+def _as_found(mark: Letter) -> Found:
+    kind, text = ("word", None) if mark.count > 1 else classify(mark.text)
+    return Found(kind, mark.box, mark.confidence, "glyph", text)
+
+
+def _covered(box: Box, known: Sequence[Box]) -> bool:
+    return any(box.intersection(other) > 0.5 * box.area for other in known)
+
+
+def _read_lines(grey: Grey8, lines: list[Box], letters: Sequence[Letter]) -> list[Found]:
+    """What was read on each box; one that could not be read counts only if letters stand in it."""
     readings = read_text([_crop(grey, box) for box in lines])
     regions = []
     for box, (text, score) in zip(lines, readings, strict=True):
         readable = score >= READABLE and any(character.isalnum() for character in text)
-        if not readable and min(box.width, box.height) > UNREAD_LARGEST * max(grey.shape):
+        if not readable and not any(box.intersection(each.box) > 0.5 * each.box.area for each in letters):
             continue
         kind, kept = classify(text if readable else None)
         regions.append(Found(kind, box, score if readable else UNSURE, "text", kept))

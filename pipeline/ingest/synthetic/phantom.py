@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+import cv2
 import numpy as np
 
 from pipeline.errors import InputError
-from pipeline.ingest.synthetic.anatomy import Body, View, build_chest
+from pipeline.ingest.synthetic.anatomy import AIR_DEPTH, Body, Chest, View, build_chest
 from pipeline.ingest.synthetic.canvas import Plane, Pose
 from pipeline.ingest.synthetic.disease import Mask, add_distractor, add_opacities
 from pipeline.ingest.synthetic.film import UNIT_A, UNIT_B, expose
@@ -20,6 +21,9 @@ Source = Literal["phantom-a", "phantom-b"]
 POSITIVE, NEGATIVE = "opacity", "clear"
 SECOND_IMAGE = 0.3
 """Share of patients with two images."""
+LUNG_AIR = 0.3
+"""Lung is where the beam passes at least this share of the greatest depth of air: not through the heart, nor through
+the thin rim behind the diaphragm."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,16 @@ class PhantomSpec:
 
 @dataclass(frozen=True)
 class Phantom:
-    """A generated x-ray and its truth. `image`: float32 (size, size) in [0, 1], bright = dense."""
+    """A generated x-ray and its truth. `image`: float32 (size, size) in [0, 1], bright = dense.
+
+    `lungs`: (size, size), the lung fields as a person would draw them, diseased parts included.
+    """
 
     image: Plane
     label: str
     marks: tuple[PlantedMark, ...]
     opacities: Mask
+    lungs: Mask
     patient: str
     sex: Literal["F", "M"]
     age: int
@@ -128,11 +136,18 @@ def render(spec: PhantomSpec, index: int, source: Source, *, with_marks: bool = 
         label=POSITIVE if positive else NEGATIVE,
         marks=printer.marks if with_marks else (),
         opacities=opacities,
+        lungs=_lungs(chest),
         patient=f"{source}-{number:05d}",
         sex=sex,
         age=age,
         view=view,
     )
+
+
+def _lungs(chest: Chest) -> Mask:
+    aerated = (chest.air > LUNG_AIR * AIR_DEPTH).astype(np.uint8)
+    across = max(chest.canvas.size // 32, 1)  # wider than any vessel
+    return cv2.morphologyEx(aerated, cv2.MORPH_CLOSE, np.ones((across, across), np.uint8)) > 0
 
 
 def _layout(spec: PhantomSpec, index: int, source: Source, positive: bool) -> Printer:

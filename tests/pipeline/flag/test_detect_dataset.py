@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,10 +13,11 @@ import pytest
 from numpy.typing import NDArray
 
 from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_version
+from pipeline.flag import parts
 from pipeline.flag.detect_dataset import REGION_COLUMNS, detect_dataset
 from pipeline.types import Box, Region, StoreTransform
 
-MODULE = importlib.import_module("pipeline.flag.detect_dataset")  # the package exports a function of that name
+DETECTION = importlib.import_module("pipeline.flag.detect_dataset")  # the package exports a function of that name
 
 SIZE, WIDTH, HEIGHT, COUNT = 320, 480, 640, 5
 TRUTH = Box(60, 80, 260, 110)  # original pixels
@@ -64,29 +66,29 @@ def test_boxes_are_original_pixels_in_image_order(dataset: DatasetVersion, tmp_p
 def test_an_interrupted_search_goes_on_where_it_stopped(
     dataset: DatasetVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(MODULE, "_TASK", 2)
+    monkeypatch.setattr(parts, "PART", 2)
     detect_dataset(dataset, tmp_path / "whole.parquet")
-    real, seen, out = MODULE._detect_part, [], tmp_path / "resumed.parquet"
+    real, seen, out = DETECTION.regions_of, [], tmp_path / "resumed.parquet"
 
-    def until_second(job: tuple[Path, range, Path]) -> None:
-        seen.append(job[1].start)
-        if len(seen) == 2:
+    def until_third(dataset: DatasetVersion, row: int) -> list[dict[str, Any]]:
+        seen.append(row)
+        if len(seen) == 4:
             raise KeyboardInterrupt
-        real(job)
+        return list(real(dataset, row))
 
-    monkeypatch.setattr(MODULE, "_detect_part", until_second)
+    monkeypatch.setattr(DETECTION, "regions_of", until_third)
     with pytest.raises(KeyboardInterrupt):
         detect_dataset(dataset, out)
     assert not out.exists()
     detect_dataset(dataset, out)
-    assert seen == [0, 2, 2, 4]
+    assert seen == [0, 1, 2, 3, 2, 3, 4]
     assert out.read_bytes() == (tmp_path / "whole.parquet").read_bytes()
     assert not list(tmp_path.glob("*.partial"))
 
 
 @pytest.mark.slow
 def test_the_number_of_processes_changes_no_byte(tmp_path: Path) -> None:
-    dataset = version(tmp_path / "v", MODULE._TASK + 3)
+    dataset = version(tmp_path / "v", parts.PART + 3)
     one = detect_dataset(dataset, tmp_path / "one.parquet")
     detect_dataset(dataset, tmp_path / "two.parquet", workers=2)
     assert len(one) == (len(dataset) + 1) // 2

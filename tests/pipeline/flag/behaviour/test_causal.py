@@ -16,7 +16,9 @@ from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_v
 from pipeline.errors import InputError
 from pipeline.flag.behaviour.causal import choose_rows, intervene
 from pipeline.flag.behaviour.evidence import COLUMNS
-from pipeline.flag.findings import build_findings
+from pipeline.flag.behaviour.summaries import erase_summary
+from pipeline.flag.behaviour.transplant import transplant
+from pipeline.flag.findings import RegionEvidence, build_findings
 from pipeline.flag.profile.association import mark_association
 from pipeline.types import StoreTransform
 
@@ -147,9 +149,66 @@ def test_findings_confirm_the_token_and_not_the_decoy(dataset: DatasetVersion) -
     regions, rows = marked(), np.arange(COUNT)
     effects = run(dataset, regions, rows.tolist())
     no_evidence = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in COLUMNS.items()})
-    found = build_findings(dataset, mark_association(dataset, regions, rows), no_evidence, effects, CONFIG, 1)
+    pasted = transplant(Token().eval(), SPEC, dataset, regions, CONFIG, seed=1, classes=CLASSES)
+    gathered = RegionEvidence(regions, mark_association(dataset, regions, rows), no_evidence, effects, pasted)
+    found = build_findings(dataset, gathered, CONFIG, 1)
     assert [(finding["kind"], finding["status"]) for finding in found] == [
         ("side", "confirmed"),
         ("date", "not-confirmed"),
     ]
     assert found[0]["class"] == "covid"
+
+
+class Sure(Token):
+    """The token model, so sure of itself that probabilities hardly move."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images) + torch.tensor([0.0, 8.0])
+
+
+def test_log_odds_show_what_saturated_probabilities_hide(dataset: DatasetVersion) -> None:
+    found = intervene(Sure().eval(), SPEC, dataset, marked(), np.arange(4), CONFIG, seed=1, classes=CLASSES)
+    side, date = (found[found["kind"] == kind] for kind in ("side", "date"))
+    assert (side["effect_covid"] < 0.01).all()
+    assert side["logit_effect_covid"].to_numpy(float) == pytest.approx(8 * 0.6, abs=0.4)
+    assert np.allclose(side["logit_effect_covid"].to_numpy(float), -side["logit_effect_rest"].to_numpy(float))
+    assert (date["logit_effect_covid"] == 0).all()
+    assert (side["logit_control_sd_covid"] == 0).all()
+
+
+def test_clear_kinds_take_no_further_images(
+    dataset: DatasetVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    regions, rows = marked(), list(range(COUNT))
+    early = FlagConfig(first_look=8)
+    kwargs = {"seed": 1, "classes": CLASSES}
+    whole = run(dataset, regions, rows)
+    assert set(whole["kind_stopped"]) == {"all tested"}
+    assert set(whole["kind_looks"]) == {1}
+    assert whole["passes"].sum() == COUNT * (1 + 2 * 9)
+    monkeypatch.setattr("pipeline.flag.behaviour.causal.CHUNK", 4)
+    short, again = (
+        intervene(Token().eval(), SPEC, dataset, regions, np.array(rows), early, out=tmp_path / "c", **kwargs)
+        for _ in range(2)
+    )
+    facts = short.groupby("kind")[["kind_available", "kind_tested", "kind_looks", "kind_stopped"]].first()
+    assert facts.loc["side"].tolist() == [12, 8, 2, "effect"]
+    assert facts.loc["date"].tolist() == [12, 8, 2, "no effect"]
+    assert short["passes"].sum() == 8 * (1 + 2 * 9)
+    pd.testing.assert_frame_equal(short, again, check_exact=True)
+    same = ["image_id", "kind", "effect_covid", "logit_effect_covid", "control_sd_covid"]
+    pd.testing.assert_frame_equal(short[same], whole.iloc[: len(short)][same], check_exact=True)
+
+
+def test_the_summary_names_the_class_and_pays_for_the_choice(dataset: DatasetVersion) -> None:
+    effects = run(dataset, marked(), list(range(COUNT)))
+    date, side = erase_summary(effects.iloc[::-1], CLASSES, 0)
+    assert (side["kind"], side["tested"], side["available"], side["looks"]) == ("side", COUNT, COUNT, 1)
+    assert side["classes"]["covid"]["excess"]["low"] > 0.7
+    assert side["classes"]["rest"]["excess"]["high"] < -0.7
+    assert side["p"] == side["classes"]["covid"]["p"] < 0.002  # two opposite classes: 2 / 2**12, and chance of 10,000
+    assert side["classes"]["rest"]["p"] == 1
+    assert side["q"] <= 0.05
+    assert date["p"] == date["q"] == 1
+    assert erase_summary(effects, CLASSES, 0) == [date, side]
+    assert erase_summary(effects.iloc[:0], CLASSES, 0) == []

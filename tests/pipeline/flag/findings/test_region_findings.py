@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,12 +13,12 @@ import pytest
 from pipeline.config import FlagConfig
 from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_version
 from pipeline.flag.behaviour.evidence import COLUMNS
-from pipeline.flag.findings import build_findings, sign_flip_p
+from pipeline.flag.findings import RegionEvidence, build_findings
 from pipeline.flag.profile.association import mark_association
-from pipeline.randomness import numpy_generator
 
 COUNT = 60
 CLASSES = ("rest", "covid")
+LOGIT = [f"{stem}_{name}" for stem in ("effect", "control_mean") for name in CLASSES]
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def dataset(tmp_path: Path) -> DatasetVersion:
     table["image_id"] = [f"id{n:02d}" for n in range(COUNT)]
     table["label"] = [CLASSES[n % 2] for n in range(COUNT)]
     table["patient_id"] = [f"p{n // 2}" for n in range(COUNT)]
-    table["split"] = "train"
+    table["split"], table["width"], table["height"] = "train", 4, 4
     with write_version(tmp_path / "v", 4, "uint8") as writer:
         writer.write_shard(0, table, np.zeros((COUNT, 4, 4), np.uint8))
         writer.finish(DatasetMeta("t", "v", "T", CLASSES, "covid", 4, "uint8"), table, 1)
@@ -34,7 +35,8 @@ def dataset(tmp_path: Path) -> DatasetVersion:
 
 
 def regions(kind: str, numbers: range) -> pd.DataFrame:
-    return pd.DataFrame({"image_id": [f"id{n:02d}" for n in numbers], "kind": kind, "text": None})
+    box = {"x0": 0.0, "y0": 0.0, "x1": 1.0, "y1": 1.0}
+    return pd.DataFrame({"image_id": [f"id{n:02d}" for n in numbers], "kind": kind, "text": None}).assign(**box)
 
 
 def effects(kind: str, effect: float, count: int = 40, controls: int = 8) -> pd.DataFrame:
@@ -42,6 +44,7 @@ def effects(kind: str, effect: float, count: int = 40, controls: int = 8) -> pd.
     noise = 0.02 * np.random.default_rng(len(kind)).standard_normal(count)
     covid = effect + noise if controls >= 8 else np.full(count, np.nan)
     base = 0.01 if controls >= 8 else np.nan
+    plan = {"kind_available": count, "kind_looks": 1, "kind_stopped": "all tested", "passes": 10}
     return pd.DataFrame(
         {
             "image_id": [f"id{n:02d}" for n in range(count)],
@@ -54,6 +57,20 @@ def effects(kind: str, effect: float, count: int = 40, controls: int = 8) -> pd.
             "effect_rest": -covid,
             "control_mean_rest": -base,
         }
+    ).assign(**plan, **{f"logit_{name}": 0.0 for name in LOGIT})
+
+
+def found_in(
+    dataset: DatasetVersion,
+    association: pd.DataFrame,
+    saliency: pd.DataFrame,
+    effects: pd.DataFrame,
+    places: pd.DataFrame | None = None,
+    seed: int = 0,
+) -> list[dict[str, Any]]:
+    places = NO_REGIONS if places is None else places
+    return build_findings(
+        dataset, RegionEvidence(places, association, saliency, effects, NO_TRANSPLANTS), FlagConfig(), seed
     )
 
 
@@ -65,17 +82,16 @@ def evidence(kind: str, enrichment: float, count: int = 20) -> pd.DataFrame:
 
 
 NO_EVIDENCE = evidence("side", 1, 0)
+NO_TRANSPLANTS = pd.DataFrame(columns=["kind", "class"])
 NO_REGIONS = regions("side", range(0))
 
 
 def test_only_the_causal_test_confirms(dataset: DatasetVersion) -> None:
-    found = build_findings(
+    found = found_in(
         dataset,
         mark_association(dataset, pd.concat([regions("side", range(1, 60, 2)), regions("date", range(1, 60, 2))])),
         pd.concat([evidence("side", 4), evidence("arrow", 3), evidence("number", 0.5)]),
         pd.concat([effects("side", 0.21), effects("date", 0.02), effects("number", 0.01), effects("panel", 0.02)]),
-        FlagConfig(),
-        0,
     )
     status = {finding["kind"]: finding["status"] for finding in found}
     assert status == {
@@ -93,7 +109,7 @@ def test_only_the_causal_test_confirms(dataset: DatasetVersion) -> None:
 def test_numbers_of_a_finding(dataset: DatasetVersion) -> None:
     tested = pd.concat([effects("side", 0.21), effects("side", 0.0, count=3, controls=2)])
     association = mark_association(dataset, regions("side", range(1, 60, 2)))
-    (finding,) = build_findings(dataset, association, evidence("side", 4), tested, FlagConfig(), 0)
+    (finding,) = found_in(dataset, association, evidence("side", 4), tested)
     assert finding["class"] == "covid"
     assert finding["effect"]["mean"] == pytest.approx(0.21, abs=0.02)
     assert finding["effect"]["control_mean"] == pytest.approx(0.01)
@@ -103,7 +119,7 @@ def test_numbers_of_a_finding(dataset: DatasetVersion) -> None:
     assert size["n"] == 40
     assert finding["effect"]["untestable"] == 3
     assert finding["effect"]["flip_rate"]["mean"] == 0.25
-    assert finding["effect"]["p"] == pytest.approx(2 / 10_001)  # the least there is, times two classes
+    assert finding["effect"]["p"] == pytest.approx(1 / 10_001)  # the least there is
     assert finding["association"]["prevalence"]["covid"]["mean"] == 1
     assert finding["association"]["prevalence"]["rest"]["n"] == 30
     assert finding["saliency"]["igos++"]["enrichment"]["low"] > 3
@@ -113,26 +129,26 @@ def test_numbers_of_a_finding(dataset: DatasetVersion) -> None:
 
 def test_the_class_follows_the_effect(dataset: DatasetVersion) -> None:
     association = mark_association(dataset, NO_REGIONS)
-    (finding,) = build_findings(dataset, association, NO_EVIDENCE, effects("side", -0.2), FlagConfig(), 0)
+    (finding,) = found_in(dataset, association, NO_EVIDENCE, effects("side", -0.2))
     assert (finding["class"], finding["status"], finding["association"]) == ("rest", "confirmed", None)
 
 
 def test_noise_in_the_effect_does_not_hide_an_association(dataset: DatasetVersion) -> None:
     association = mark_association(dataset, regions("side", range(1, 60, 2)))  # tied to covid
-    (finding,) = build_findings(dataset, association, NO_EVIDENCE, effects("side", 0.0), FlagConfig(), 0)
+    (finding,) = found_in(dataset, association, NO_EVIDENCE, effects("side", 0.0))
     assert (finding["class"], finding["status"]) == ("covid", "suspected")
     assert finding["association"]["odds_ratio"]["low"] > 1
 
 
 def test_a_real_effect_chooses_the_class(dataset: DatasetVersion) -> None:
     association = mark_association(dataset, regions("side", range(0, 60, 2)))  # tied to rest, but read as covid
-    (finding,) = build_findings(dataset, association, NO_EVIDENCE, effects("side", 0.3), FlagConfig(), 0)
+    (finding,) = found_in(dataset, association, NO_EVIDENCE, effects("side", 0.3))
     assert (finding["class"], finding["status"]) == ("covid", "confirmed")
 
 
 def test_untestable_marks_are_at_most_suspected(dataset: DatasetVersion) -> None:
     association = mark_association(dataset, regions("side", range(0, 60, 2)))
-    (finding,) = build_findings(dataset, association, NO_EVIDENCE, effects("side", 1, controls=0), FlagConfig(), 0)
+    (finding,) = found_in(dataset, association, NO_EVIDENCE, effects("side", 1, controls=0))
     assert (finding["class"], finding["status"]) == ("rest", "suspected")
     assert finding["effect"]["q"] is None
     assert finding["effect"]["untestable"] == 40
@@ -140,7 +156,7 @@ def test_untestable_marks_are_at_most_suspected(dataset: DatasetVersion) -> None
 
 def test_few_patients_cannot_confirm(dataset: DatasetVersion) -> None:
     association = mark_association(dataset, NO_REGIONS)
-    (finding,) = build_findings(dataset, association, NO_EVIDENCE, effects("side", 0.5, count=6), FlagConfig(), 0)
+    (finding,) = found_in(dataset, association, NO_EVIDENCE, effects("side", 0.5, count=6))
     assert finding["status"] == "not-confirmed"  # 3 patients: p cannot go below 1/8
 
 
@@ -150,23 +166,7 @@ def test_order_of_the_tables_does_not_matter(dataset: DatasetVersion) -> None:
         pd.concat([evidence("side", 4), evidence("date", 2)]),
         pd.concat([effects("side", 0.2), effects("date", 0.05)]),
     ]
-    one = build_findings(dataset, association, tables[0], tables[1], FlagConfig(), 3)
-    other = build_findings(dataset, association, *(table.iloc[::-1] for table in tables), FlagConfig(), 3)
+    one = found_in(dataset, association, tables[0], tables[1], seed=3)
+    other = found_in(dataset, association, *(table.iloc[::-1] for table in tables), seed=3)
     rounded = [json.loads(json.dumps(found), parse_float=lambda text: round(float(text), 9)) for found in (one, other)]
     assert rounded[0] == rounded[1]
-
-
-def test_sign_flip_against_all_sign_patterns() -> None:
-    values, cluster = np.array([3.0, -1.0, 2.0, 2.0, 1.0]), np.array([0, 0, 1, 2, 3])
-    sums = np.array([2.0, 2.0, 2.0, 1.0])
-    signs = np.array(np.meshgrid(*[[-1, 1]] * 4)).reshape(4, -1)
-    exact = (sums @ signs >= sums.sum()).mean()
-    assert exact == 1 / 16
-    assert sign_flip_p(values, cluster, numpy_generator(0)) == pytest.approx(exact, abs=0.01)
-
-
-def test_sign_flip_of_noise_is_calibrated() -> None:
-    noise = np.random.default_rng(0).standard_normal((60, 20))
-    found = np.array([sign_flip_p(row, np.arange(20), numpy_generator(number)) for number, row in enumerate(noise)])
-    assert 0.35 < found.mean() < 0.65
-    assert (found < 0.05).mean() <= 0.15

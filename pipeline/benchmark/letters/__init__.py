@@ -1,0 +1,1 @@
+"""Training data and training of the letter network in `pipeline.flag.marks.letters`, all of it generated."""
