@@ -31,6 +31,7 @@ def shortcuts(
         str, typer.Option("--classes", help="Two classes, comma-separated; those of the data set if it has two.")
     ] = "",
     source: Annotated[list[str] | None, typer.Option("--source", help="Only images of it; repeatable.")] = None,
+    images: Annotated[int, typer.Option("--images", min=60, help="At most so many images of the data set.")] = 400,
     subset: Annotated[SubsetName, typer.Option("--subset", help="ci: four trials on small pictures.")] = (
         SubsetName.full
     ),
@@ -50,7 +51,7 @@ def shortcuts(
 
     began = time.perf_counter()
     names = tuple(name.strip() for name in classes.split(",") if name.strip())
-    request = ShortcutRequest(dataset, names, tuple(source or ()), subset.value, seed)
+    request = ShortcutRequest(dataset, names, tuple(source or ()), images, subset.value, seed)
     with shown():
         trials = benchmark_shortcuts(request, out, workers=workers, progress=progress())
     if as_json:

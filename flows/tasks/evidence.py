@@ -18,10 +18,9 @@ from pipeline.dataset import DatasetVersion
 def explain(dataset: Path, bundle: Path, config: AuditConfig, device: str, run: Path) -> None:
     """Write saliency/: maps of a sample of test images, for the class predicted on each.
 
-    Half of the budget goes to an even sample; the other half only to images with marks whose erase test ended without a
-    clear verdict, so that maps are not computed where cheaper evidence has settled the matter.
+    Undecided are images with marks whose erase test ended without a clear verdict; see `explained_rows`.
     """
-    from pipeline.explain import choose_rows, explain_dataset
+    from pipeline.explain import explain_dataset, explained_rows
     from pipeline.flag import undecided_rows
     from pipeline.train import load_classifier
 
@@ -30,12 +29,9 @@ def explain(dataset: Path, bundle: Path, config: AuditConfig, device: str, run: 
     predictions = read_parquet(run / "predictions.parquet")
     table = predictions.set_index("image_id")[[f"p_{name}" for name in spec.classes]]
     probabilities = table.loc[data.images["image_id"].to_list()].to_numpy(dtype=np.float32)
-    test, budget = probabilities[data.rows("test")], config.explain.images
     undecided = undecided_rows(data, read_parquet(run / "regions.parquet"), read_parquet(run / "effects.parquet"))
-    even = choose_rows(data, test, images=(budget + 1) // 2, seed=config.seed)
-    more = np.setdiff1d(undecided, even)
-    extra = choose_rows(data, test, images=budget // 2, seed=config.seed, among=more)
-    rows = np.union1d(even, extra)
+    test = probabilities[data.rows("test")]
+    rows = explained_rows(data, test, undecided, images=config.explain.images, seed=config.seed)
     explain_dataset(
         model.to(resolve_device(device)),
         spec,

@@ -15,7 +15,7 @@ from models.weights import load_into, load_state, save_state
 SIDE = 256
 """Side of the square pictures it was made for, pixels."""
 SHIPPED = Path(__file__).with_name("weights.pt")
-SHIPPED_SHA256 = ""
+SHIPPED_SHA256 = "bcd1f6fb452e4a38649973a18bad2e01d5a4fd02b7d3ce8f3bc19dd372433708"
 
 
 class LungNet(nn.Module):

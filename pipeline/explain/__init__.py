@@ -9,7 +9,7 @@ from pipeline.explain.contract import Attribution, Evaluations, Explainer
 from pipeline.explain.faithfulness import Curves, deletion_insertion
 from pipeline.explain.igos import optimize_mask
 from pipeline.explain.registry import available, create
-from pipeline.explain.sampling import choose_rows
+from pipeline.explain.sampling import choose_rows, explained_rows
 
 __all__ = [
     "Attribution",
@@ -23,6 +23,7 @@ __all__ = [
     "create",
     "deletion_insertion",
     "explain_dataset",
+    "explained_rows",
     "make_baseline",
     "optimize_mask",
 ]

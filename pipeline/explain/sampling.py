@@ -13,6 +13,34 @@ CONFIDENT = 0.6
 """Images whose predicted class has less probability than this come last: there is little to explain."""
 
 
+def explained_rows(
+    dataset: DatasetVersion,
+    probabilities: NDArray[np.float32],
+    undecided: NDArray[np.int64],
+    *,
+    images: int,
+    seed: int,
+) -> NDArray[np.int64]:
+    """Rows of the test split that an audit explains, ascending: at most `images`.
+
+    Half of the budget goes to an even sample of the split; the other half only to `undecided` rows, and what these do
+    not need of it is saved: maps are not computed where cheaper evidence has settled the matter.
+
+    Args:
+        dataset: the dataset version.
+        probabilities: (n, classes) for ``dataset.rows("test")``, in that order.
+        undecided: test rows on which cheaper evidence has not settled the matter.
+        images: how many rows at most.
+        seed: of the run.
+
+    Raises:
+        EmptyResultError: there is no test image.
+    """
+    even = choose_rows(dataset, probabilities, images=(images + 1) // 2, seed=seed)
+    more = np.setdiff1d(undecided, even)
+    return np.union1d(even, choose_rows(dataset, probabilities, images=images // 2, seed=seed, among=more))
+
+
 def choose_rows(
     dataset: DatasetVersion,
     probabilities: NDArray[np.float32],

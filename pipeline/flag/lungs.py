@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import models
-from models.lungs import bundle_segmenter, file_segmenter, shipped_segmenter
 from pipeline.errors import InputError, ModelError
 
 Segmenter = Callable[[Tensor], Tensor]
@@ -24,7 +23,7 @@ MIN_PART = 0.01
 """A smaller part is no lung, share of the picture."""
 MIN_SHARE, MAX_SHARE = 0.03, 0.75
 """Of the picture that both lungs together cover."""
-MIN_CERTAINTY = 0.75
+MIN_CERTAINTY = 0.82
 """Mean probability inside the lungs that were found; on what is no chest x-ray a segmenter wavers."""
 
 
@@ -40,6 +39,8 @@ def load_segmenter(path: Path | None = None) -> Segmenter:
     Raises:
         ModelError: it cannot be loaded; says why.
     """
+    from models.lungs import bundle_segmenter, file_segmenter, shipped_segmenter  # MONAI's networks load slowly
+
     try:
         if path is None:
             return shipped_segmenter()

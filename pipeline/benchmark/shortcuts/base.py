@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.dataset import (
@@ -22,6 +23,7 @@ from pipeline.dataset import (
 )
 from pipeline.errors import InputError, did_you_mean
 from pipeline.ingest.synthetic import NEGATIVE, POSITIVE, Phantom, PhantomSpec, render
+from pipeline.randomness import derive_seed
 
 SPLITS = ("train", "val", "test")
 PHANTOM_SIGNAL = 0.6
@@ -30,13 +32,17 @@ _SPLIT_OF_PAIR = (*["test"] * 3, *["val"] * 2, *["train"] * 7)
 """Patients come in pairs, one of each class: splits that follow the pair keep patients apart and classes even."""
 
 
-def take_base(dataset: DatasetVersion, classes: Sequence[str], sources: Sequence[str], target: Path) -> DatasetVersion:
+def take_base(
+    dataset: DatasetVersion, classes: Sequence[str], sources: Sequence[str], images: int, seed: int, target: Path
+) -> DatasetVersion:
     """The images of two classes and of some sources, without the other-source split, as a version of their own.
 
     Args:
         dataset: never changed.
         classes: two of its classes, the positive one last; its own two when empty.
         sources: names in its column `source`; all when empty.
+        images: at most so many, drawn at random.
+        seed: draws them.
         target: folder of the new version.
 
     Raises:
@@ -51,16 +57,23 @@ def take_base(dataset: DatasetVersion, classes: Sequence[str], sources: Sequence
             raise InputError(f"{dataset.path} has no {name!r}. {did_you_mean(name, allowed)}")
     if len(set(asked)) != 2:
         raise InputError(f"A shortcut is planted into two classes, found {len(set(asked))}: {', '.join(asked)}.")
-    images = dataset.images
-    chosen = images["split"].isin(SPLITS) & images["label"].isin(asked)
+    table = dataset.images
+    chosen = table["split"].isin(SPLITS) & table["label"].isin(asked)
     if sources:
-        chosen &= images["source"].isin(sources)
-    rows = np.flatnonzero(chosen.to_numpy(dtype=bool)).astype(np.int64)
-    _check(images.iloc[rows], asked)
+        chosen &= table["source"].isin(sources)
+    rows = _sample(table, np.flatnonzero(chosen.to_numpy(dtype=bool)).astype(np.int64), images, seed)
+    _check(table.iloc[rows], asked)
     parent = DatasetVersion(dataset.path)
     positive = dataset.meta.positive if dataset.meta.positive in asked else asked[-1]
     parent.meta = replace(dataset.meta, classes=asked, positive=positive)
     return derive_version(parent, target, rows, _as_it_is, "base", {"classes": asked, "sources": list(sources)})
+
+
+def _sample(table: pd.DataFrame, rows: NDArray[np.int64], images: int, seed: int) -> NDArray[np.int64]:
+    """At most `images` of `rows`, in an order that depends on the image alone, so that splits stay as they are mixed."""
+    ids = table["image_id"].iloc[rows].astype(str)
+    draws = np.argsort([derive_seed(seed, "shortcut base", image_id) for image_id in ids])
+    return np.sort(rows[draws[:images]])
 
 
 def _as_it_is(table: pd.DataFrame, images: Tensor) -> Tensor:

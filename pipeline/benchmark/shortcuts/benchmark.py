@@ -48,6 +48,7 @@ class ShortcutRequest:
         dataset: folder of a data set version; None: generated images.
         classes: two of its classes, the positive one last; its own two when empty.
         sources: which of its sources; all when empty.
+        images: at most so many of its images.
         subset: full, or a few trials that say within a minute whether everything works.
         seed: 0 is what is reported; others are for development.
     """
@@ -55,6 +56,7 @@ class ShortcutRequest:
     dataset: Path | None = None
     classes: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    images: int = 400
     subset: Subset = "full"
     seed: int = 0
 
@@ -83,7 +85,7 @@ def benchmark_shortcuts(
     run = RunFolder(out, _identity(request, dataset, config.model_dump(mode="json")))
     study = Study(out, request.seed, config)
     if dataset:
-        take_base(dataset, request.classes, request.sources, study.base_folder)
+        take_base(dataset, request.classes, request.sources, request.images, request.seed, study.base_folder)
     else:
         phantom_base(*PHANTOMS[request.subset], request.seed, study.base_folder)
     trials = grid(request.seed, request.subset)
@@ -105,6 +107,7 @@ def _identity(request: ShortcutRequest, dataset: DatasetVersion | None, config: 
         "dataset": [dataset.meta.name, dataset.meta.version] if dataset else "phantoms",
         "classes": list(request.classes),
         "sources": list(request.sources),
+        "images": request.images,
         "subset": request.subset,
         "seed": request.seed,
         "config": config,

@@ -38,8 +38,8 @@ class Clustering:
         eigenvalues: the smallest of the graph's Laplacian; empty when there were too few maps.
         gap: number of clusters that the eigenvalues suggest, None with too few maps.
         gap_ratio: of the eigenvalues before and after the gap, in [0, 1]; 0 is a clean break.
-        gap_p_value: chance of so small a ratio when there is one strategy that varies continuously. Up to 0.05 the gap
-            counts; above it there is one cluster.
+        gap_p_value: chance of so small a ratio when there is one strategy that varies continuously. Up to
+            `spray_graph.ALPHA` the gap counts; above it there is one cluster.
         fisher: scatter between over scatter within clusters; 0 for one cluster. Classes are ranked by it.
         note: in words, how the number of clusters came about.
     """

@@ -40,7 +40,7 @@ def _as_found(mark: Letter) -> Found:
 
 
 def _covered(box: Box, known: Sequence[Box]) -> bool:
-    return any(box.intersection(other) > 0.5 * box.area for other in known)
+    return sum(box.intersection(other) for other in known) > 0.5 * box.area
 
 
 def _read_lines(grey: Grey8, lines: list[Box], letters: Sequence[Letter]) -> list[Found]:

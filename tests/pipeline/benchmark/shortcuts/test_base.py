@@ -30,11 +30,18 @@ def test_the_same_seed_gives_the_same_phantoms(phantoms: DatasetVersion, tmp_pat
 
 
 def test_a_base_keeps_classes_sources_and_pixels(phantoms: DatasetVersion, tmp_path: Path):
-    base = take_base(phantoms, ("opacity", "clear"), ("phantom-a",), tmp_path / "base")
+    base = take_base(phantoms, ("opacity", "clear"), ("phantom-a",), 400, 0, tmp_path / "base")
     assert base.meta.classes == ("opacity", "clear")
     assert base.meta.positive == "opacity"
     assert (base.pixels(range(24)) == phantoms.pixels(range(24))).all()
     assert phantoms.meta.classes == ("clear", "opacity")
+
+
+def test_a_large_base_is_sampled_and_keeps_its_splits(phantoms: DatasetVersion, tmp_path: Path):
+    base = take_base(phantoms, (), (), 18, 0, tmp_path / "base")
+    split = phantoms.images.set_index("image_id")["split"]
+    assert len(base) == 18
+    assert (base.images["split"].to_numpy() == split.loc[base.images["image_id"]].to_numpy()).all()
 
 
 @pytest.mark.parametrize(
@@ -49,4 +56,4 @@ def test_what_cannot_be_a_base_is_said(
     phantoms: DatasetVersion, tmp_path: Path, classes: tuple[str, ...], sources: tuple[str, ...], message: str
 ):
     with pytest.raises(InputError, match=message):
-        take_base(phantoms, classes, sources, tmp_path / "base")
+        take_base(phantoms, classes, sources, 400, 0, tmp_path / "base")

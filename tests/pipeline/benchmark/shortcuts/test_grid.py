@@ -16,7 +16,7 @@ def test_the_full_grid_has_enough_trials_of_every_kind():
     controls = [trial for trial in trials if trial.arm != "planted"]
     assert len(planted) >= 24
     assert len(controls) >= 24
-    assert sum(trial.strength >= STRONG for trial in planted) >= 24
+    assert sum(trial.strength >= STRONG for trial in planted) >= 18
     assert {trial.mark.name for trial in planted} == {*CHARACTERS, *FIGURES, *TRAITS} == set(PLANTERS)
     assert {trial.strength for trial in planted} == {0.6, 0.8, 0.9, 1.0}
     assert len({trial.id for trial in trials}) == len(trials)
@@ -29,7 +29,7 @@ def test_polarity_place_and_class_are_dealt_out_evenly(seed: int):
         most, least = Counter(map(value, planted)).most_common()
         assert most[1] - least[1] <= 4
     by_mark = Counter((trial.mark.name, trial.target) for trial in planted)
-    assert set(by_mark.values()) == {1}  # each kind goes with either class once
+    assert set(by_mark.values()) == {1}  # no kind goes with the same class twice
 
 
 def test_another_seed_deals_otherwise_and_the_same_seed_alike():

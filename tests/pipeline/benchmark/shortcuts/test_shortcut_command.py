@@ -35,7 +35,7 @@ def test_options_become_the_request(asked: list, tmp_path: Path):
                "--workers", "3", "--out", str(out)]  # fmt: skip
     result = CliRunner().invoke(app, ["shortcuts", *options])
     assert result.exit_code == 0, result.output
-    assert asked == [(ShortcutRequest(tmp_path, ("well", "sick"), ("a", "b"), "full", 5), out, 3)]
+    assert asked == [(ShortcutRequest(tmp_path, ("well", "sick"), ("a", "b"), 400, "full", 5), out, 3)]
     assert "| rates |" in result.output
 
 
