@@ -70,7 +70,7 @@ def take_base(
 
 
 def _sample(table: pd.DataFrame, rows: NDArray[np.int64], images: int, seed: int) -> NDArray[np.int64]:
-    """At most `images` of `rows`, in an order that depends on the image alone, so that splits stay as they are mixed."""
+    """At most `images` of `rows`, drawn by image alone, so that splits and classes stay mixed as they are."""
     ids = table["image_id"].iloc[rows].astype(str)
     draws = np.argsort([derive_seed(seed, "shortcut base", image_id) for image_id in ids])
     return np.sort(rows[draws[:images]])

@@ -94,8 +94,9 @@ class Trial:
 def grid(seed: int, subset: Subset = "full") -> tuple[Trial, ...]:
     """The trials of one benchmark.
 
-    Full: every kind planted strongly; those of `AGAIN` once more, for the other class, with a strength from the whole
-    range; every kind at random; `REPLICATES` times nothing: 24 planted and 24 controls. `seed` deals out polarity, place, class and strength, evenly.
+    Full, 24 planted and 24 controls: every kind planted strongly; those of `AGAIN` once more, for the other class, with
+    a strength from the whole range; every kind at random; `REPLICATES` times nothing. `seed` deals out polarity, place,
+    class and strength, evenly.
     ci: one kind, for either class, at random, and nothing.
     """
     if subset == "ci":
@@ -109,14 +110,17 @@ def grid(seed: int, subset: Subset = "full") -> tuple[Trial, ...]:
     marks = _marks(seed)
     generator = numpy_generator(seed, "shortcut trials")
     strong = generator.permutation(list(islice(cycle(STRONG_STRENGTHS), len(marks)))).tolist()
-    other = generator.permutation(list(islice(cycle(ALL_STRENGTHS), len(marks)))).tolist()
+    other = dict(
+        zip(AGAIN, generator.permutation(list(islice(cycle(ALL_STRENGTHS), len(AGAIN)))).tolist(), strict=True)
+    )
     targets = generator.permutation(list(islice(cycle((0, 1)), len(marks)))).tolist()
     replicates = cycle(range(REPLICATES))
-    trials = [
-        Trial("planted", mark, strengths[number], abs(targets[number] - turn), next(replicates))
-        for turn, strengths in enumerate((strong, other))
-        for number, mark in enumerate(marks)
-        if turn == 0 or mark.name in AGAIN
+    first = zip(marks, strong, targets, strict=True)
+    trials = [Trial("planted", mark, strength, target, next(replicates)) for mark, strength, target in first]
+    trials += [
+        Trial("planted", mark, other[mark.name], 1 - target, next(replicates))
+        for mark, target in zip(marks, targets, strict=True)
+        if mark.name in AGAIN
     ]
     trials += [Trial("random", mark, 0.5, None, next(replicates)) for mark in marks]
     return (*trials, *(Trial("none", replicate=number) for number in range(REPLICATES)))
