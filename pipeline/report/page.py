@@ -36,12 +36,12 @@ _SHOWN_APART = {
 }
 
 STATUS_MEANING = {
-    "confirmed": "removing it changes the class probability more than removing matched control regions does",
+    "confirmed": "taking it away, or moving it, changes the class probability more than matched controls do",
     "accepted": "a reviewer decided to remove it",
     "suspected": "saliency or association points at it; no causal test has confirmed it",
     "keep": "a reviewer decided to keep it",
     "rejected": "a reviewer found it harmless or wrong",
-    "not-confirmed": "tested; no effect beyond that of control regions",
+    "not-confirmed": "looked for; nothing that speaks for it survives its test",
 }
 
 

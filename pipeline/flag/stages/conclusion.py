@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pipeline.flag.findings import RegionEvidence, build_findings, cluster_findings, lung_findings, trait_findings
 from pipeline.flag.stages.inspection import Inspection
 
@@ -16,7 +18,7 @@ def conclude(inspection: Inspection) -> None:
     dataset, config = inspection.dataset, inspection.config
     tables = ("regions", "association", "evidence", "effects", "transplants")
     others = [
-        *({**record, "action": TABLE_ACTION} for record in inspection.records("profile")["records"]),
+        *({**each, "action": TABLE_ACTION} for each in inspection.records("profile")["records"] if _told(each)),
         *lung_findings(inspection.records("blackout"), dataset.meta.positive),
         *cluster_findings(inspection.records("clusters")),
     ]
@@ -26,3 +28,8 @@ def conclude(inspection: Inspection) -> None:
     )
     findings = build_findings(dataset, gathered, config.flag, config.seed, traits=traits, others=others)
     inspection.write_records("findings", {"findings": findings})
+
+
+def _told(record: dict[str, Any]) -> bool:
+    """Columns that tell nothing stay in profile.json."""
+    return bool(record["status"] != "not-confirmed")
