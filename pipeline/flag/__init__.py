@@ -1,6 +1,6 @@
 """Suspicious regions and what speaks for them: marks, saliency shares, interventions, associations, findings."""
 
-from pipeline.flag.audit import BEFORE_MAPS, WITH_MAPS, audit, undecided_rows
+from pipeline.flag.audit import BEFORE_MAPS, WITH_MAPS, undecided_rows
 from pipeline.flag.behaviour.causal import choose_rows, intervene
 from pipeline.flag.behaviour.evidence import region_evidence
 from pipeline.flag.detect import detect
@@ -18,7 +18,6 @@ __all__ = [
     "Inspection",
     "Profile",
     "Stage",
-    "audit",
     "build_findings",
     "choose_rows",
     "detect",

@@ -1,13 +1,10 @@
 """The evidence stages of an audit in their order.
 
-Cheap evidence comes first, so that dear evidence (saliency maps) is spent where it is undecided. Flows run the stages
-one by one and remember what is done; `audit` runs them all.
+Cheap evidence comes first, so that dear evidence (saliency maps) is spent where it is undecided. Whoever runs them,
+flow or benchmark, explains between the two groups.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.dataset import DatasetVersion
 from pipeline.flag.stages import marks, whole
 from pipeline.flag.stages.conclusion import conclude
-from pipeline.flag.stages.inspection import Inspection, Stage
+from pipeline.flag.stages.inspection import Stage
 
 _REGIONS, _EFFECTS, _MAPS, _LUNGS, _TRAITS = "regions.parquet", "effects.parquet", "saliency", "lungs", "traits.parquet"
 
@@ -52,22 +49,6 @@ WITH_MAPS = (
     ),
 )
 """What looks at saliency maps, and the conclusion."""
-
-
-def audit(inspection: Inspection, explain: Callable[[Inspection], None]) -> list[dict[str, Any]]:
-    """Run every stage and return the findings.
-
-    Args:
-        inspection: what to audit; its folder holds predictions.parquet.
-        explain: writes ``saliency/`` into the folder; called between the two groups of stages.
-    """
-    for stage in BEFORE_MAPS:
-        stage.work(inspection)
-    explain(inspection)
-    for stage in WITH_MAPS:
-        stage.work(inspection)
-    found: list[dict[str, Any]] = inspection.records("findings")["findings"]
-    return found
 
 
 def undecided_rows(dataset: DatasetVersion, regions: pd.DataFrame, effects: pd.DataFrame) -> NDArray[np.int64]:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
@@ -104,8 +105,14 @@ def _run(jobs: list[_Job], workers: int) -> Iterator[None]:
         yield from pool.map(_do, jobs)
 
 
+@lru_cache(maxsize=1)
+def _opened(folder: Path) -> DatasetVersion:
+    """Opened once a process, not once a part: what a part costs must not grow with the table of the whole data set."""
+    return DatasetVersion(folder)
+
+
 def _do(job: _Job) -> None:
-    dataset = DatasetVersion(job.folder)
+    dataset = _opened(job.folder)
     write_parquet(job.target, _table([each for row in job.rows for each in job.look(dataset, row)], job.columns))
 
 
