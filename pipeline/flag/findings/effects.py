@@ -35,11 +35,14 @@ def class_effect(summary: Record | None, name: str, tested: pd.DataFrame) -> dic
 
 
 def carried(effect: dict[str, Any], config: FlagConfig) -> bool:
-    """Whether the causal test confirms: q, size on either scale, and the interval of that size above 0."""
+    """Whether the causal test confirms: q, and on one scale an interval wholly above the smallest effect that counts.
+
+    A mean above it is not enough: of kinds whose true effect lies just below, every other sample would cry wolf.
+    """
     if effect["q"] is None or effect["q"] > config.fdr:
         return False
-    return _worth(effect["excess"], config.min_effect) or _worth(effect["logit_excess"], config.min_logit_effect)
+    return _above(effect["excess"], config.min_effect) or _above(effect["logit_excess"], config.min_logit_effect)
 
 
-def _worth(size: Estimate | None, smallest: float) -> bool:
-    return size is not None and size["mean"] >= smallest and size["low"] is not None and size["low"] > 0
+def _above(size: Estimate | None, smallest: float) -> bool:
+    return size is not None and size["low"] is not None and size["low"] > smallest

@@ -15,8 +15,8 @@ Finding = dict[str, Any]
 def judged(finding: Finding, config: FlagConfig) -> Finding:
     """`finding` (with its q) completed by `status`, `title`, `summary`, `for`, `against` and `action`.
 
-    * confirmed: effect q <= `config.fdr`, and the mean excess effect reaches `config.min_effect` (probability) or
-      `config.min_logit_effect` (log-odds) with its interval above 0;
+    * confirmed: effect q <= `config.fdr`, and the interval of the mean excess effect lies above `config.min_effect`
+      (probability) or above `config.min_logit_effect` (log-odds);
     * suspected: not confirmed, but an association with q <= `config.fdr` and an odds ratio interval above 1, or an
       enrichment interval above 1;
     * not-confirmed: neither.

@@ -45,15 +45,28 @@ def _covered(box: Box, known: Sequence[Box]) -> bool:
 
 def _read_lines(grey: Grey8, lines: list[Box], letters: Sequence[Letter]) -> list[Found]:
     """What was read on each box; one that could not be read counts only if letters stand in it."""
-    readings = read_text([_crop(grey, box) for box in lines])
     regions = []
-    for box, (text, score) in zip(lines, readings, strict=True):
-        readable = score >= READABLE and any(character.isalnum() for character in text)
+    for box, (text, score) in zip(lines, _readings([_crop(grey, box) for box in lines]), strict=True):
+        readable = _is_readable(text, score)
         if not readable and not any(box.intersection(each.box) > 0.5 * each.box.area for each in letters):
             continue
         kind, kept = classify(text if readable else None)
         regions.append(Found(kind, box, score if readable else UNSURE, "text", kept))
     return regions
+
+
+def _readings(crops: Sequence[Grey8]) -> list[tuple[str, float]]:
+    """What stands on each crop; one that cannot be read is turned upside down and read again."""
+    readings = read_text(crops)
+    unread = [number for number, reading in enumerate(readings) if not _is_readable(*reading)]
+    for number, turned in zip(unread, read_text([np.rot90(crops[number], 2) for number in unread]), strict=True):
+        if _is_readable(*turned):
+            readings[number] = turned
+    return readings
+
+
+def _is_readable(text: str, score: float) -> bool:
+    return score >= READABLE and any(character.isalnum() for character in text)
 
 
 def _crop(grey: Grey8, box: Box) -> Grey8:
