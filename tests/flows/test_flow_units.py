@@ -68,15 +68,21 @@ def test_a_person_wins_over_the_policy(tmp_path: Path) -> None:
     from pipeline.review import record_decision
 
     findings = [
-        {"id": "F1", "status": "confirmed"},
-        {"id": "F2", "status": "confirmed"},
-        {"id": "F3", "status": "suspected"},
+        {"id": "F1", "status": "confirmed", "kind": "side"},
+        {"id": "F2", "status": "confirmed", "kind": "word"},
+        {"id": "F3", "status": "suspected", "kind": "date"},
+        {"id": "F4", "status": "confirmed", "kind": "device"},  # can be clinically meaningful: never removed unasked
+        {"id": "F5", "status": "confirmed", "kind": "trait/exposure"},  # nothing that could be filled
     ]
     write_json(tmp_path / "findings.json", {"findings": findings})
     assert accepted_findings(tmp_path, "none") == {}
     record_decision(tmp_path, "F1", "keep", "ann")
     record_decision(tmp_path, "F3", "accepted", "ann")
     assert accepted_findings(tmp_path, "confirmed") == {"F2": "policy: confirmed", "F3": "reviewer ann"}
+    record_decision(tmp_path, "F4", "accepted", "ann")
+    assert "F4" in accepted_findings(tmp_path, "none")
+    with pytest.raises(InputError, match="no regions"):
+        record_decision(tmp_path, "F5", "accepted", "ann")
 
 
 def test_runs_are_found_by_prefix(tmp_path: Path) -> None:
