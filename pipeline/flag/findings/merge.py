@@ -43,7 +43,8 @@ def build_findings(
     regions = region_findings(dataset, gathered, config, seed)
     _add_q([*regions, *traits])
     findings = [judged(finding, config) for finding in regions]
-    findings += [judged_trait(finding, config) for finding in traits]
+    marked = frozenset(finding["class"] for finding in findings if finding["status"] == "confirmed")
+    findings += [judged_trait(finding, config, marked) for finding in traits]
     findings += [dict(finding) for finding in others]
     findings.sort(key=_strength)
     return [{"id": f"F{number:02d}", **finding} for number, finding in enumerate(findings, start=1)]

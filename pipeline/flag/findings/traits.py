@@ -54,9 +54,21 @@ def trait_findings(
     return found
 
 
-def judged_trait(finding: Finding, config: FlagConfig) -> Finding:
-    """`finding` (with its q) completed by `status`, words, reasons and action. A tied trait is at least suspected."""
-    status: FindingStatus = "confirmed" if carried(finding["effect"], config) else "suspected"
+FINE = frozenset(f"trait/{name}" for name in ("sharpness", "resolution", "noise", "compression"))
+"""Traits of fine detail, which printed marks have much of: moving them blurs or sharpens the marks, too."""
+
+
+def judged_trait(finding: Finding, config: FlagConfig, marked: frozenset[str]) -> Finding:
+    """`finding` (with its q) completed by `status`, words, reasons and action. A tied trait is at least suspected.
+
+    Args:
+        finding: with q.
+        config: thresholds.
+        marked: classes for which marks are confirmed. A trait of fine detail is not confirmed beside them: blurring an
+            image blurs its marks, so the test cannot tell the two apart before the marks are gone.
+    """
+    blurred = finding["kind"] in FINE and finding["class"] in marked
+    status: FindingStatus = "confirmed" if carried(finding["effect"], config) and not blurred else "suspected"
     name, what = finding["class"], finding["kind"].removeprefix("trait/").replace("_", " ")
     tie = finding["association"]
     auroc = f"{what} alone tells {name} with AUROC {shown(tie['auroc'], 2)} in training, q = {tie['q']:.2g}"
@@ -69,6 +81,11 @@ def judged_trait(finding: Finding, config: FlagConfig) -> Finding:
             f"{shown(effect['excess'])} more than equally large changes that leave it alone, q = {effect['q']:.2g}; "
             f"the predicted class changes in {percent(effect['flip_rate'])}"
         )
+    against = [] if status == "confirmed" else [moved]
+    if blurred:
+        against.append(
+            "marks are confirmed for this class, and moving it changes them as well: remove them, audit again"
+        )
     reads = "reads" if status == "confirmed" else "may read"
     return finding | {
         "status": status,
@@ -76,6 +93,6 @@ def judged_trait(finding: Finding, config: FlagConfig) -> Finding:
         "summary": f"{moved[0].upper()}{moved[1:]}. {auroc[0].upper()}{auroc[1:]} (median "
         f"{tie['median'][name]:.3g}, of the others {tie['median']['others']:.3g}).",
         "for": [auroc, moved] if status == "confirmed" else [auroc],
-        "against": [] if status == "confirmed" else [moved],
+        "against": against,
         "action": "Harmonise the images of all classes, or train with this trait varied at random; then compare.",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -128,8 +129,7 @@ def cluster(inspection: Inspection) -> None:
     maps = np.asarray(zarr.open_array(inspection.folder / "saliency" / f"{method}.zarr", mode="r")[:])
     regions = on_maps(inspection.table("regions"), dataset, (maps.shape[1], maps.shape[2]))
     metadata = dataset.images[["image_id", *METADATA]].assign(**_presence(dataset.images["image_id"], regions))
-    lungs = _lung_fields(inspection)
-    fields = np.stack([_or_empty(lungs(int(row)), dataset.meta.size) for row in table["row"]])
+    fields = _lung_masks(inspection, table["row"].to_numpy(dtype=np.int64))
     found: dict[str, Any] = {}
     for number, name in enumerate(dataset.meta.classes):
         ours = np.flatnonzero(table["target"] == number)
@@ -175,14 +175,21 @@ def _presence(image_ids: pd.Series[Any], regions: pd.DataFrame) -> dict[str, NDA
     }
 
 
+def _lung_masks(inspection: Inspection, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Lung fields (n, s, s) of `rows`, which were all looked at; all false where none were found."""
+    table, masks = read_lungs(inspection.folder / "lungs")
+    place = {int(row): number for number, row in enumerate(table["row"])}
+    return np.stack([np.asarray(masks[place[int(row)]], dtype=np.bool_) for row in rows])
+
+
 def _lung_fields(inspection: Inspection) -> Callable[[int], NDArray[np.bool_] | None]:
     """Row -> lung fields at the size of the store, None where they were not found or not looked for."""
     table, masks = read_lungs(inspection.folder / "lungs")
-    place = {
-        int(row): number for number, (row, found) in enumerate(zip(table["row"], table["found"], strict=True)) if found
-    }
+    rows = zip(table["row"], table["found"], strict=True)
+    place = {int(row): number for number, (row, found) in enumerate(rows) if found}
     size = inspection.dataset.meta.size
 
+    @lru_cache(maxsize=64)
     def fields(row: int) -> NDArray[np.bool_] | None:
         if row not in place:
             return None
@@ -190,7 +197,3 @@ def _lung_fields(inspection: Inspection) -> Callable[[int], NDArray[np.bool_] | 
         return np.asarray(cv2.resize(small, (size, size), interpolation=cv2.INTER_NEAREST) > 0)
 
     return fields
-
-
-def _or_empty(mask: NDArray[np.bool_] | None, size: int) -> NDArray[np.bool_]:
-    return np.zeros((size, size), dtype=np.bool_) if mask is None else mask

@@ -13,6 +13,7 @@ from pipeline.config import FlagConfig
 from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_version
 from pipeline.flag.behaviour.evidence import COLUMNS
 from pipeline.flag.findings import RegionEvidence, build_findings, cluster_findings, lung_findings, trait_findings
+from pipeline.flag.findings.traits import judged_trait
 from pipeline.flag.profile.association import mark_association
 
 CLASSES = ("rest", "covid")
@@ -65,6 +66,19 @@ def test_only_moving_a_trait_confirms_it(dataset: DatasetVersion, effect: float,
     assert (finding["kind"], finding["class"], finding["status"]) == ("trait/exposure", "covid", status)
     assert "exposure" in finding["title"]
     assert len(finding["for"]) + len(finding["against"]) == 2
+
+
+@pytest.mark.parametrize(("kind", "marked", "status"), [
+    ("trait/sharpness", {"covid"}, "suspected"),  # blurring the image blurs its marks
+    ("trait/sharpness", {"rest"}, "confirmed"),
+    ("trait/exposure", {"covid"}, "confirmed"),
+])  # fmt: skip
+def test_fine_detail_is_not_confirmed_beside_marks(kind: str, marked: set[str], status: str) -> None:
+    size = {"mean": 0.2, "low": 0.1, "high": 0.3, "n": 30}
+    effect = {"excess": size, "logit_excess": size, "q": 0.001, "flip_rate": size}
+    tie = {"auroc": size, "median": {"covid": 1.0, "others": 0.0}, "q": 0.001}
+    finding = {"kind": kind, "class": "covid", "effect": effect, "association": tie}
+    assert judged_trait(finding, FlagConfig(), frozenset(marked))["status"] == status
 
 
 def group(**changes: Any) -> dict[str, Any]:
