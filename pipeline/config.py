@@ -116,7 +116,7 @@ PRESETS: dict[Preset, dict[str, dict[str, Any]]] = {
     "quick": {
         "train": {"network": "resnet18", "input_size": 160, "epochs": 4, "patience": 4},
         "explain": {"images": 16},
-        "flag": {"images": 100},
+        "flag": {"images": 100, "transplants": 24, "blackout_images": 150},
     },
     "standard": {},
     "full": {

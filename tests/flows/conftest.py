@@ -30,7 +30,7 @@ audit:
   ingest: {store_size: 160}
   train: {network: small, input_size: 128, epochs: 8, patience: 8, batch_size: 8, learning_rate: 0.006, augment: false}
   explain: {images: 4, mask_size: 7, batch_size: 2, options: {igos++-fast: {ig_steps: 3, iterations: 2}}}
-  flag: {images: 24, min_effect: 0.0, fdr: 0.5}
+  flag: {images: 24, min_effect: 0.0, fdr: 0.5, transplants: 4, blackout_images: 20}
   compare: {seeds: 3, bootstrap: 100}
 """
 

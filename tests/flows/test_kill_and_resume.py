@@ -41,7 +41,7 @@ def kill_when(moment: Callable[[Path], bool], command: list[str], workspace: Pat
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not moment(workspace):
         assert process.poll() is None, "the command ended before the stage was reached"
         assert time.monotonic() < deadline, "the stage was never reached"
