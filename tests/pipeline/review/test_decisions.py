@@ -13,7 +13,7 @@ from pipeline.review import decisions_of, record_decision
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    write_json(tmp_path / "findings.json", {"findings": [{"id": "F1"}, {"id": "F2"}]})
+    write_json(tmp_path / "findings.json", {"findings": [{"id": "F1", "kind": "side"}, {"id": "F2", "kind": "word"}]})
     return tmp_path
 
 
