@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,12 +64,31 @@ class Inspection:
         """Store ``<name>.json``."""
         write_json(self.folder / f"{name}.json", value)
 
-    @contextmanager
-    def partial(self, name: str) -> Iterator[Path]:
-        """A folder for what an interrupted stage may go on from; swept up when the block succeeds."""
-        folder = self.folder / f"{name}.partial"
-        yield folder
-        shutil.rmtree(folder, ignore_errors=True)
+    def test(self, name: str, test: Callable[..., pd.DataFrame], *given: Any, **options: Any) -> None:
+        """Run a causal test of the classifier and store its table as ``<name>.parquet``; an interrupted one goes on.
+
+        Args:
+            name: of the table.
+            test: `intervene`, `transplant` or `move_traits`.
+            given: what it takes between data set and settings.
+            options: what only this test takes by name.
+        """
+        model, spec = self.load()
+        partial = self.folder / f"{name}.partial"
+        table = test(
+            model,
+            spec,
+            self.dataset,
+            *given,
+            self.config.flag,
+            seed=self.config.seed,
+            classes=self.dataset.meta.classes,
+            out=partial,
+            progress=self.progress,
+            **options,
+        )
+        self.write(name, table)
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 @dataclass(frozen=True)

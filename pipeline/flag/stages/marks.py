@@ -31,23 +31,9 @@ def associate(inspection: Inspection) -> None:
 
 def erase(inspection: Inspection) -> None:
     """effects.parquet: what removing marks does, against removing matched places without a mark."""
-    dataset, config, regions = inspection.dataset, inspection.config, inspection.table("regions")
-    model, spec = inspection.load()
-    rows = choose_rows(dataset, regions, config.flag, config.seed)
-    with inspection.partial("effects") as partial:
-        effects = intervene(
-            model,
-            spec,
-            dataset,
-            regions,
-            rows,
-            config.flag,
-            seed=config.seed,
-            classes=dataset.meta.classes,
-            out=partial,
-            progress=inspection.progress,
-        )
-        inspection.write("effects", effects)
+    regions = inspection.table("regions")
+    rows = choose_rows(inspection.dataset, regions, inspection.config.flag, inspection.config.seed)
+    inspection.test("effects", intervene, regions, rows)
 
 
 def paste(inspection: Inspection) -> None:
@@ -55,26 +41,10 @@ def paste(inspection: Inspection) -> None:
 
     Only kinds whose erase test has not excluded an effect are worth pasting.
     """
-    dataset, config = inspection.dataset, inspection.config
     regions, effects = inspection.table("regions"), inspection.table("effects")
     excluded = set(effects.loc[effects["kind_stopped"] == "no effect", "kind"])
     kinds = sorted(set(regions["kind"]) - excluded)
-    model, spec = inspection.load()
-    with inspection.partial("transplants") as partial:
-        pasted = transplant(
-            model,
-            spec,
-            dataset,
-            regions,
-            config.flag,
-            seed=config.seed,
-            classes=dataset.meta.classes,
-            looked_at=inspection.rows,
-            kinds=kinds,
-            out=partial,
-            progress=inspection.progress,
-        )
-        inspection.write("transplants", pasted)
+    inspection.test("transplants", transplant, regions, looked_at=inspection.rows, kinds=kinds)
 
 
 def weigh(inspection: Inspection) -> None:

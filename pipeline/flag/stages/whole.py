@@ -59,22 +59,8 @@ def associate_traits(inspection: Inspection) -> None:
 
 def move(inspection: Inspection) -> None:
     """trait_effects.parquet: what moving tied traits does, against equally large changes that leave them alone."""
-    dataset, config = inspection.dataset, inspection.config
-    ties = tied_traits(inspection.table("trait_association"), config.flag.fdr, dataset.meta.positive)
-    model, spec = inspection.load()
-    with inspection.partial("trait_effects") as partial:
-        moved = move_traits(
-            model,
-            spec,
-            dataset,
-            ties,
-            config.flag,
-            seed=config.seed,
-            classes=dataset.meta.classes,
-            out=partial,
-            progress=inspection.progress,
-        )
-        inspection.write("trait_effects", moved)
+    fdr, positive = inspection.config.flag.fdr, inspection.dataset.meta.positive
+    inspection.test("trait_effects", move_traits, tied_traits(inspection.table("trait_association"), fdr, positive))
 
 
 def find_lungs(inspection: Inspection) -> None:
