@@ -11,7 +11,7 @@ from flows.audit import Audited
 from flows.request import Policy
 from flows.results import RunResult
 from flows.steps import Steps
-from flows.tasks import model, repair
+from flows.tasks import comparison, model, repair
 from flows.tasks.report import publish, write_report
 from flows.workspace import Workspace
 from pipeline.artifacts import RunFolder, code_version, content_hash, read_json
@@ -83,15 +83,15 @@ def _repair(audited: Audited, accepted: dict[str, str], device: str, steps: Step
         arm: [_trained(workspace, data, audited, seed, device, f"train {arm} {seed}", steps) for seed in seeds]
         for arm, data in trained_on.items()
     }
-    names = [[bundle.name for bundle in bundles[arm]] for arm in repair.ARMS]
+    names = [[bundle.name for bundle in bundles[arm]] for arm in comparison.ARMS]
     key = content_hash([names, sorted(p.name for p in versions.values()), code_version("pipeline.report", "models")])
     steps.once(
-        folder, "evaluations.parquet", key, lambda: repair.evaluate(run, dataset, versions, bundles, seeds, device)
+        folder, "evaluations.parquet", key, lambda: comparison.evaluate(run, dataset, versions, bundles, seeds, device)
     )
     key = content_hash(
         [folder.sha256("evaluations.parquet"), config.compare.model_dump(), code_version("pipeline.report")]
     )
-    steps.once(folder, "comparison.json", key, lambda: repair.compare(run, dataset, config))
+    steps.once(folder, "comparison.json", key, lambda: comparison.compare(run, dataset, config))
 
 
 def _trained(

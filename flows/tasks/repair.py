@@ -1,4 +1,4 @@
-"""From accepted findings to clean data, retrained classifiers and their comparison."""
+"""From accepted findings to clean data."""
 
 from __future__ import annotations
 
@@ -9,15 +9,10 @@ import numpy as np
 import pandas as pd
 
 from flows.console import progress
-from flows.request import resolve_device
 from flows.tasks.policy import stage
 from pipeline.artifacts import read_json, read_parquet, write_json, write_parquet
 from pipeline.config import AuditConfig
 from pipeline.dataset import DatasetVersion
-
-ARMS = ("before", "after", "control")
-"""Trained on the raw data, on the cleansed data, and on data where equally large random regions were filled."""
-
 
 ALL_REGIONS = "regions_all.parquet"
 """Regions of every image; an audit of a large data set looks at a sample only."""
@@ -87,42 +82,3 @@ def probe(run: Path, dataset: Path, cleansed: Path, seed: int) -> None:
         seed=seed,
     )
     write_json(run / "probe.json", result)
-
-
-@stage("evaluate", tags=("gpu",))
-def evaluate(
-    run: Path, dataset: Path, versions: dict[str, Path], bundles: dict[str, list[Path]], seeds: list[int], device: str
-) -> None:
-    """Write evaluations.parquet: every arm and seed on every test condition."""
-    from pipeline.report import evaluate as ask
-    from pipeline.train import load_classifier
-
-    raw, cleansed, swapped = (DatasetVersion(p) for p in (dataset, versions["cleansed"], versions["marker_swapped"]))
-    conditions = {
-        "raw": (raw, raw.rows("test")),
-        "cleansed": (cleansed, cleansed.rows("test")),
-        "marker_swapped": (swapped, np.arange(len(swapped))),
-        "other_source": (raw, raw.rows("other_source")),
-    }
-    where = resolve_device(device)
-    classifiers = {}
-    for arm in ARMS:
-        for seed, bundle in zip(seeds, bundles[arm], strict=True):
-            model, spec = load_classifier(bundle)
-            classifiers[arm, seed] = (model.to(where), spec)
-    tables = []
-    for number, (condition, (data, rows)) in enumerate(conditions.items(), start=1):
-        if len(rows):
-            tables.append(ask(classifiers, data, rows).assign(condition=condition))
-        progress()("evaluate", number, len(conditions))
-    write_parquet(run / "evaluations.parquet", pd.concat(tables, ignore_index=True))
-
-
-@stage("compare")
-def compare(run: Path, dataset: Path, config: AuditConfig) -> None:
-    """Write comparison.json from evaluations.parquet."""
-    from pipeline.report import compare as weigh
-
-    meta = DatasetVersion(dataset).meta
-    evaluations = read_parquet(run / "evaluations.parquet")
-    write_json(run / "comparison.json", weigh(evaluations, meta.positive, meta.classes, config.compare, config.seed))
