@@ -1,0 +1,57 @@
+"""Every arm on every test condition, and what the difference is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from flows.console import progress
+from flows.request import resolve_device
+from flows.tasks.policy import stage
+from pipeline.artifacts import read_parquet, write_json, write_parquet
+from pipeline.config import AuditConfig
+from pipeline.dataset import DatasetVersion
+
+ARMS = ("before", "after", "control")
+"""Trained on the raw data, on the cleansed data, and on data where equally large random regions were filled."""
+
+
+@stage("evaluate", tags=("gpu",))
+def evaluate(
+    run: Path, dataset: Path, versions: dict[str, Path], bundles: dict[str, list[Path]], seeds: list[int], device: str
+) -> None:
+    """Write evaluations.parquet: every arm and seed on every test condition."""
+    from pipeline.report import evaluate as ask
+    from pipeline.train import load_classifier
+
+    raw, cleansed, swapped = (DatasetVersion(p) for p in (dataset, versions["cleansed"], versions["marker_swapped"]))
+    conditions = {
+        "raw": (raw, raw.rows("test")),
+        "cleansed": (cleansed, cleansed.rows("test")),
+        "marker_swapped": (swapped, np.arange(len(swapped))),
+        "other_source": (raw, raw.rows("other_source")),
+    }
+    where = resolve_device(device)
+    classifiers = {}
+    for arm in ARMS:
+        for seed, bundle in zip(seeds, bundles[arm], strict=True):
+            model, spec = load_classifier(bundle)
+            classifiers[arm, seed] = (model.to(where), spec)
+    tables = []
+    for number, (condition, (data, rows)) in enumerate(conditions.items(), start=1):
+        if len(rows):
+            tables.append(ask(classifiers, data, rows).assign(condition=condition))
+        progress()("evaluate", number, len(conditions))
+    write_parquet(run / "evaluations.parquet", pd.concat(tables, ignore_index=True))
+
+
+@stage("compare")
+def compare(run: Path, dataset: Path, config: AuditConfig) -> None:
+    """Write comparison.json from evaluations.parquet."""
+    from pipeline.report import compare as weigh
+
+    meta = DatasetVersion(dataset).meta
+    evaluations = read_parquet(run / "evaluations.parquet")
+    write_json(run / "comparison.json", weigh(evaluations, meta.positive, meta.classes, config.compare, config.seed))
