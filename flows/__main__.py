@@ -6,7 +6,20 @@ import sys
 
 import typer
 
-from flows.cli import audits, benchmarks, datasets, images, lungs, profile, reconstruct
+from flows.cli import (
+    audits,
+    benchmarks,
+    cleanse,
+    datasets,
+    diff,
+    export,
+    images,
+    inpainter,
+    lungs,
+    profile,
+    reconstruct,
+    repairs,
+)
 from flows.cli.errors import run_app
 
 app = typer.Typer(
@@ -20,10 +33,15 @@ app = typer.Typer(
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(benchmarks.app, name="benchmark")
 audits.register(app)
+cleanse.register(app)
+diff.register(app)
+export.register(app)
 images.register(app)
 profile.register(app)
 lungs.register(app)
+inpainter.register(app)
 reconstruct.register(app)
+repairs.register(app)
 
 
 def main() -> None:

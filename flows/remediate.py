@@ -8,6 +8,7 @@ from typing import Any
 from prefect import flow
 
 from flows.audit import Audited
+from flows.cleansing import accepted_findings, cleansed, planned
 from flows.request import Policy
 from flows.results import RunResult
 from flows.steps import Steps
@@ -15,8 +16,6 @@ from flows.tasks import comparison, model, repair
 from flows.tasks.report import publish, write_report
 from flows.workspace import Workspace
 from pipeline.artifacts import RunFolder, code_version, content_hash, read_json
-from pipeline.review import decisions_of
-from pipeline.types import REGION_KINDS
 
 
 @flow(name="remediate", description="Remove accepted shortcuts from the data, retrain, and compare honestly.")
@@ -44,39 +43,13 @@ def repaired(audited: Audited, accept: Policy, device: str, steps: Steps) -> Run
     return publish(audited.run, state, words, steps.worked)
 
 
-def accepted_findings(run: Path, accept: Policy) -> dict[str, str]:
-    """Ids of the findings to repair, with who accepted them.
-
-    A person's decision always wins: what is rejected or kept is not repaired, whatever the policy. The policy accepts
-    regions only, and no device: those can be clinically meaningful and are removed when a person says so.
-    """
-    decided = decisions_of(run)
-    accepted = {name: f"reviewer {entry.reviewer}" for name, entry in decided.items() if entry.decision == "accepted"}
-    if accept == "confirmed":
-        for finding in read_json(run / "findings.json")["findings"]:
-            if finding["status"] == "confirmed" and finding["id"] not in decided and finding["kind"] in _UNASKED:
-                accepted[finding["id"]] = "policy: confirmed"
-    return dict(sorted(accepted.items()))
-
-
-_UNASKED = frozenset(REGION_KINDS) - {"device"}
-"""Kinds that a policy may remove."""
-
-
 def _repair(audited: Audited, accepted: dict[str, str], device: str, steps: Steps) -> None:
     run, dataset, config = audited.run, audited.dataset, audited.config
     folder, workspace = steps.folder(run), Workspace(run.parent.parent)
     seeds = [config.seed + number for number in range(config.compare.seeds)]
 
-    key = content_hash([dataset.name, folder.sha256("regions.parquet"), code_version("pipeline.flag")])
-    steps.once(folder, repair.ALL_REGIONS, key, lambda: repair.detect_rest(run, dataset, config, audited.workers))
-    code = code_version("pipeline.cleanse")
-    key = content_hash([accepted, folder.sha256("findings.json"), folder.sha256(repair.ALL_REGIONS), code])
-    steps.once(folder, "plan.yaml", key, lambda: repair.plan(run, dataset, config, accepted))
-
-    versions = steps.told(repair.cleanse(run, dataset, config))
-    key = content_hash([folder.sha256("plan.yaml"), versions["cleansed"].name, code])
-    steps.once(folder, "probe.json", key, lambda: repair.probe(run, dataset, versions["cleansed"], config.seed))
+    planned(audited, accepted, None, device, steps)
+    versions = cleansed(audited, repair.VERSIONS, device, steps)
 
     trained_on = {"before": dataset, "after": versions["cleansed"], "control": versions["control"]}
     bundles = {
@@ -84,7 +57,8 @@ def _repair(audited: Audited, accepted: dict[str, str], device: str, steps: Step
         for arm, data in trained_on.items()
     }
     names = [[bundle.name for bundle in bundles[arm]] for arm in comparison.ARMS]
-    key = content_hash([names, sorted(p.name for p in versions.values()), code_version("pipeline.report", "models")])
+    code = code_version("pipeline.report", "models", "flows.tasks.comparison")
+    key = content_hash([names, sorted(p.name for p in versions.values()), code])
     steps.once(
         folder, "evaluations.parquet", key, lambda: comparison.evaluate(run, dataset, versions, bundles, seeds, device)
     )

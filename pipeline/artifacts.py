@@ -64,8 +64,8 @@ def code_version(*parts: str) -> str:
     Args:
         parts: dotted package or module names, e.g. ``"pipeline.flag"``, ``"models"``.
     """
-    files = [_SOURCE_ROOT / "pipeline" / f"{name}.py" for name in _KERNEL]
-    for part in parts:
+    files: list[Path] = []
+    for part in (*(f"pipeline.{name}" for name in _KERNEL), *parts):
         place = _SOURCE_ROOT.joinpath(*part.split("."))
         files += sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]
     digest = hashlib.sha256()

@@ -9,7 +9,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from pipeline.types import RegionKind
+
 Preset = Literal["quick", "standard", "full"]
+CleansePolicy = Literal["keep", "review", "normalise", "remove"]
+"""What is done with regions: nothing; nothing, but a person is asked; replaced by a neutral marker; filled. The more
+cautious first."""
+Sampling = Literal["class-weights", "sources", "groups"]
 
 
 class _Settings(BaseModel):
@@ -44,6 +50,12 @@ class TrainConfig(_Settings):
     augment: bool = Field(
         True, description="shift, scale, rotate up to 7 degrees, brightness, contrast; never mirrored"
     )
+    sampling: Sampling = Field(
+        "class-weights",
+        description="every image once, classes balanced in the loss; or images drawn such that classes, and in each "
+        "class its sources, weigh alike; or groups of duplicates count once",
+    )
+    marks: float = Field(0.0, ge=0, le=1, description="probability of random marks on a training image of any class")
 
 
 class ExplainConfig(_Settings):
@@ -85,11 +97,18 @@ class CleanseConfig(_Settings):
     """How accepted findings are removed."""
 
     fill: str = "telea"
+    inpainter_steps: int = Field(
+        0, ge=0, description="batches that train the inpainter further on the data set itself, where `fill` is `learned`"
+    )
     dilation: float = Field(2.0, ge=0, description="stored pixels by which a box grows before it is filled")
     decoys: bool = Field(
         True,
         description="also fill images without marks, so that the trace of filling is equally frequent in all classes",
     )
+    policies: dict[RegionKind, CleansePolicy] = Field(
+        {}, description="what a plan does with accepted regions of a kind; a kind that is not named is removed"
+    )
+    keep_words: tuple[str, ...] = Field((), description="texts that are never touched, whatever was accepted")
 
 
 class CompareConfig(_Settings):

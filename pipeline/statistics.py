@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy import stats
 
 Floats = NDArray[np.float64]
 
@@ -71,3 +72,53 @@ def percentile_interval(values: Floats, confidence: float) -> tuple[float | None
         return None, None
     low, high = np.quantile(defined, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
+
+
+def wilson_interval(successes: int, trials: int, confidence: float) -> tuple[float | None, float | None]:
+    """Wilson's score interval of a proportion (Wilson 1927); (None, None) without a trial."""
+    if not trials:
+        return None, None
+    interval = stats.binomtest(successes, trials).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def equal_mass_bins(scores: Floats, bins: int) -> NDArray[np.int64]:
+    """Number of the bin of each score, (n,); bins hold about equally many, equal scores share one, none is empty."""
+    places = (stats.rankdata(scores) - 0.5) * bins / len(scores)
+    return np.unique(np.floor(places), return_inverse=True)[1].astype(np.int64)
+
+
+def mcnemar_test(better: int, worse: int) -> float:
+    """Two-sided exact mid-p value that of discordant pairs as many fall either way (Fagerland et al. 2013, eq. 4).
+
+    Args:
+        better: pairs of which only the later decision is right.
+        worse: pairs of which only the earlier one is.
+    """
+    fewer, count = min(better, worse), better + worse
+    return min(1.0, float(2 * stats.binom.cdf(fewer, count, 0.5) - stats.binom.pmf(fewer, count, 0.5)))
+
+
+def delong_test(later: Floats, earlier: Floats, positive: NDArray[np.bool_]) -> tuple[float, float, float]:
+    """Difference of two AUROCs on the same images, its standard error, and the two-sided p value.
+
+    DeLong et al. 1988 in the form of midranks (Sun & Xu 2014). Images are taken as independent.
+
+    Args:
+        later: (n,) scores, larger = more positive.
+        earlier: (n,).
+        positive: (n,), at least two of each class.
+
+    Returns:
+        p is NaN where the difference has no variance (equal rankings, or both perfect).
+    """
+    of_positives, of_negatives = [], []
+    for scores in (later, earlier):
+        among_all = stats.rankdata(scores)
+        count, others = int(positive.sum()), int((~positive).sum())
+        of_positives.append((among_all[positive] - stats.rankdata(scores[positive])) / others)
+        of_negatives.append(1 - (among_all[~positive] - stats.rankdata(scores[~positive])) / count)
+    gained, spared = of_positives[0] - of_positives[1], of_negatives[0] - of_negatives[1]
+    error = float(np.sqrt(gained.var(ddof=1) / len(gained) + spared.var(ddof=1) / len(spared)))
+    difference = float(gained.mean())
+    return difference, error, float(2 * stats.norm.sf(abs(difference) / error)) if error else float("nan")

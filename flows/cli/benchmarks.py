@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.cli.benchmark_detectors import detectors
+from flows.cli.benchmark_fills import fills
+from flows.cli.benchmark_removal import removal
 from flows.cli.benchmark_shortcuts import shortcuts
 from flows.cli.options import Device, DeviceName, Json, Seed, SpecPath
 from flows.console import progress, shown, stderr
@@ -25,7 +27,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Compare methods where the truth is known.", no_args_is_help=True)
 app.command()(detectors)
+app.command()(fills)
 app.command()(shortcuts)
+app.command()(removal)
 
 TYPICAL_EVALUATIONS = 3000
 """Forward passes per image of a method that optimises or samples masks, in round numbers (docs: 500 to 8000)."""

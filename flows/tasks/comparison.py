@@ -22,28 +22,36 @@ ARMS = ("before", "after", "control")
 def evaluate(
     run: Path, dataset: Path, versions: dict[str, Path], bundles: dict[str, list[Path]], seeds: list[int], device: str
 ) -> None:
-    """Write evaluations.parquet: every arm and seed on every test condition."""
+    """Write evaluations.parquet: every arm and seed on every test condition, and on its own validation images."""
+    from pipeline.report import VALIDATION
     from pipeline.report import evaluate as ask
     from pipeline.train import load_classifier
 
-    raw, cleansed, swapped = (DatasetVersion(p) for p in (dataset, versions["cleansed"], versions["marker_swapped"]))
-    conditions = {
-        "raw": (raw, raw.rows("test")),
-        "cleansed": (cleansed, cleansed.rows("test")),
-        "marker_swapped": (swapped, np.arange(len(swapped))),
-        "other_source": (raw, raw.rows("other_source")),
-    }
+    raw, cleansed, control, swapped = (
+        DatasetVersion(path)
+        for path in (dataset, versions["cleansed"], versions["control"], versions["marker_swapped"])
+    )
+    trained_on = {"before": raw, "after": cleansed, "control": control}
     where = resolve_device(device)
     classifiers = {}
     for arm in ARMS:
         for seed, bundle in zip(seeds, bundles[arm], strict=True):
             model, spec = load_classifier(bundle)
             classifiers[arm, seed] = (model.to(where), spec)
+    asked = [
+        (classifiers, "raw", raw, raw.rows("test")),
+        (classifiers, "cleansed", cleansed, cleansed.rows("test")),
+        (classifiers, "marker_swapped", swapped, np.arange(len(swapped))),
+        (classifiers, "other_source", raw, raw.rows("other_source")),
+    ]
+    for arm, data in trained_on.items():
+        own = {key: classifier for key, classifier in classifiers.items() if key[0] == arm}
+        asked.append((own, VALIDATION, data, data.rows("val")))
     tables = []
-    for number, (condition, (data, rows)) in enumerate(conditions.items(), start=1):
+    for number, (these, condition, data, rows) in enumerate(asked, start=1):
         if len(rows):
-            tables.append(ask(classifiers, data, rows).assign(condition=condition))
-        progress()("evaluate", number, len(conditions))
+            tables.append(ask(these, data, rows).assign(condition=condition))
+        progress()("evaluate", number, len(asked))
     write_parquet(run / "evaluations.parquet", pd.concat(tables, ignore_index=True))
 
 

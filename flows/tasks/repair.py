@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from flows.console import progress
+from flows.request import resolve_device
+from flows.tasks.lung_fields import lung_fields, lungs_name
 from flows.tasks.policy import stage
-from pipeline.artifacts import read_json, read_parquet, write_json, write_parquet
+from flows.workspace import Workspace
+from pipeline.artifacts import (
+    RunFolder,
+    code_version,
+    content_hash,
+    read_json,
+    read_parquet,
+    sha256_file,
+    write_json,
+    write_parquet,
+)
 from pipeline.config import AuditConfig
 from pipeline.dataset import DatasetVersion
+from pipeline.types import REGION_KINDS
 
 ALL_REGIONS = "regions_all.parquet"
 """Regions of every image; an audit of a large data set looks at a sample only."""
+HELD_BACK = "held_back.parquet"
+"""Regions that the plan leaves for a person, with the reason."""
+VERSIONS = ("cleansed", "control", "marker_swapped")
+"""What a comparison of before and after needs."""
 
 
 @stage("detect the rest")
@@ -34,51 +52,87 @@ def detect_rest(run: Path, dataset: Path, config: AuditConfig, workers: int) -> 
     write_parquet(run / ALL_REGIONS, ranked.drop(columns="order").reset_index(drop=True))
 
 
-@stage("plan")
-def plan(run: Path, dataset: Path, config: AuditConfig, accepted: dict[str, str]) -> None:
-    """Write plan.yaml for the accepted findings (id -> who accepted)."""
-    from pipeline.cleanse import make_plan
+def plan_key(folder: RunFolder, config: AuditConfig, accepted: dict[str, str], edited: Path | None = None) -> str:
+    """What plan.yaml and held_back.parquet follow from."""
+    made_of = [folder.sha256("findings.json"), folder.sha256(ALL_REGIONS), config.cleanse.model_dump(), lungs_name()]
+    own = None if edited is None else sha256_file(edited)
+    return content_hash([accepted, left_alone(folder.path), own, made_of, code_version("pipeline.cleanse")])
 
-    findings = read_json(run / "findings.json")["findings"]
-    regions = read_parquet(run / ALL_REGIONS)
-    make_plan(findings, regions, DatasetVersion(dataset), config.cleanse, accepted).write(run / "plan.yaml")
+
+@stage("plan")
+def plan(run: Path, dataset: Path, config: AuditConfig, accepted: dict[str, str], edited: Path | None = None) -> None:
+    """Write plan.yaml and held_back.parquet: from the accepted findings (id -> who accepted), or as a person edited it.
+
+    A plan.yaml whose lines a person changed since it was made stays; only its counts are made anew.
+
+    Args:
+        run: with findings.json and regions_all.parquet.
+        dataset: the version to cleanse.
+        config: fill, dilation, policies.
+        accepted: the findings to repair.
+        edited: a plan to take instead of all that.
+    """
+    from pipeline.cleanse import Plan, held_back_table, hold_back, make_plan, recounted
+
+    data, regions, path = DatasetVersion(dataset), read_parquet(run / ALL_REGIONS), run / "plan.yaml"
+    lungs = lung_fields(Workspace(run.parent.parent), data)
+    if edited is None and path.exists() and (not accepted or Plan.read(path).edited):
+        edited = path
+    if edited is None:
+        findings = read_json(run / "findings.json")["findings"]
+        chosen = make_plan(findings, regions, data, config.cleanse, accepted, left=left_alone(run), lungs=lungs)
+    else:
+        chosen = Plan.read(edited)
+    judged = hold_back(chosen, regions, data, lungs)
+    write_parquet(run / HELD_BACK, held_back_table(judged))
+    recounted(chosen, judged, data, lungs).write(path)
+
+
+def left_alone(run: Path) -> dict[str, tuple[Literal["keep", "review"], str]]:
+    """Findings about regions that a person decided not to remove: what the plan says of them, and who decided."""
+    from pipeline.review import decisions_of
+
+    kinds = {str(entry["id"]): entry["kind"] for entry in read_json(run / "findings.json")["findings"]}
+    policies: dict[str, Literal["keep", "review"]] = {"rejected": "keep", "keep": "keep", "unsure": "review"}
+    return {
+        name: (policies[entry.decision], f"reviewer {entry.reviewer}: {entry.decision}")
+        for name, entry in decisions_of(run).items()
+        if entry.decision in policies and kinds[name] in REGION_KINDS
+    }
+
+
+def planned_regions(run: Path) -> pd.DataFrame:
+    """Regions of all images with those marked that the run's plan holds back; what applies the plan takes these."""
+    regions, held = read_parquet(run / ALL_REGIONS), read_parquet(run / HELD_BACK)
+    reasons = held.set_index("region_id")["reason"]
+    return regions.assign(held_back=regions["region_id"].map(reasons).astype("string"))
 
 
 @stage("cleanse")
-def cleanse(run: Path, dataset: Path, config: AuditConfig) -> tuple[dict[str, Path], int]:
+def cleanse(
+    run: Path, dataset: Path, config: AuditConfig, wanted: Sequence[str] = VERSIONS, device: str = "cpu"
+) -> tuple[dict[str, Path], int]:
     """Make the versions a comparison needs: cleansed, random-region control, marker-swapped test images.
 
     Returns their folders, and how many of them had to be made.
     """
     from pipeline.cleanse import Plan, apply_plan, marker_swapped, random_control
 
-    data, root = DatasetVersion(dataset), dataset.parent.parent
+    workspace, data = Workspace(run.parent.parent), DatasetVersion(dataset)
     there = set(dataset.parent.iterdir())
-    chosen, regions = Plan.read(run / "plan.yaml"), read_parquet(run / ALL_REGIONS)
-    decoys, seed = config.cleanse.decoys, config.seed
+    plan, regions, root = Plan.read(run / "plan.yaml"), planned_regions(run), dataset.parent.parent
+    where, told = resolve_device(device), progress()
+
+    def made(make: Callable[..., DatasetVersion], **options: Any) -> DatasetVersion:
+        how = {"seed": config.seed, "bundles": workspace.models, "device": where, "progress": told}
+        return make(data, plan, regions, root, **how, **options)
+
+    decoys = {"decoys": config.cleanse.decoys, "lungs": lung_fields(workspace, data)}
     makers: dict[str, Callable[[], DatasetVersion]] = {
-        "cleansed": lambda: apply_plan(data, chosen, regions, root, decoys=decoys, seed=seed),
-        "control": lambda: random_control(data, chosen, regions, root, decoys=decoys, seed=seed),
-        "marker_swapped": lambda: marker_swapped(data, chosen, regions, root, seed=seed),
+        "cleansed": lambda: made(apply_plan, **decoys),
+        "control": lambda: made(random_control, **decoys),
+        "marker_swapped": lambda: made(marker_swapped),
     }
-    versions: dict[str, Path] = {}
-    for name, make in makers.items():
-        versions[name] = make().path
-        progress()("cleanse", len(versions), len(makers))
+    versions = {name: makers[name]().path for name in wanted}
     write_json(run / "versions.json", {name: path.name for name, path in versions.items()})
     return versions, len(set(versions.values()) - there)
-
-
-@stage("probe cleansing")
-def probe(run: Path, dataset: Path, cleansed: Path, seed: int) -> None:
-    """Write probe.json: can a classifier tell cleansed places from untouched ones?"""
-    from pipeline.cleanse import Plan, cleansing_probe
-
-    result = cleansing_probe(
-        DatasetVersion(dataset),
-        DatasetVersion(cleansed),
-        Plan.read(run / "plan.yaml"),
-        read_parquet(run / ALL_REGIONS),
-        seed=seed,
-    )
-    write_json(run / "probe.json", result)

@@ -43,8 +43,8 @@ def write_report(run: Path, dataset: Path, bundle: Path, config: AuditConfig, st
         evidence=_evidence(run, data, config),
         examples=examples(run, data, _cleansed(run, data), findings, config),
         plan=_plan(run, config),
-        probe=_json_if_there(run / "probe.json"),
-        comparison=_json_if_there(run / "comparison.json") if state == "complete" else None,
+        repairs=_json_if_there(run / "repairs.json"),
+        **(_repaired(run) if state == "complete" else {}),
         review_hint=_hint(run, state),
         provenance=_provenance(run, dataset, bundle),
     )
@@ -60,6 +60,15 @@ def publish(run: Path, state: RunState, words: list[str], worked: int) -> RunRes
     create_markdown_artifact(key="summary", markdown="\n\n".join([f"# {state}", *words]))
     counts = dict(Counter(str(finding["status"]) for finding in findings))
     return RunResult(run=run, report=report, state=state, findings=counts, words=words, worked=worked)
+
+
+def _repaired(run: Path) -> dict[str, Any]:
+    """What was held back, how the cleanse was checked and what it changed, as far as it is there."""
+    held_back = run / "held_back.parquet"
+    names = ("fingerprint", "residual", "comparison")
+    return {name: _json_if_there(run / f"{name}.json") for name in names} | {
+        "held_back": read_parquet(held_back) if held_back.exists() else None
+    }
 
 
 def _json_if_there(path: Path) -> Any:
@@ -107,7 +116,8 @@ def _model(bundle: Path) -> dict[str, Any]:
     if training:
         counts = {split: sum(training["images"][split].values()) for split in ("train", "val")}
         facts |= {"epochs": len(training["history"]), "training images": counts["train"]}
-        facts["metrics"] = {"validation AUROC": {"mean": training["best"]["val_auroc"], "n": counts["val"]}}
+        value = {"mean": training["best"]["val_auroc"], "low": None, "high": None, "n": counts["val"]}
+        facts["metrics"] = {"validation AUROC": value}
     return facts
 
 

@@ -76,18 +76,28 @@ def mark_mask(boxes: list[Box], record: Record, dilation: float) -> Mask:
     Raises:
         InputError: a box lies outside its image.
     """
-    height, width = content_size(record)
-    mask = np.zeros((height, width), dtype=np.bool_)
+    mask = np.zeros(content_size(record), dtype=np.bool_)
     for box in boxes:
-        if box.clipped(record["width"], record["height"]) is None:
-            raise InputError(
-                f"A region {box.as_tuple()} lies outside its {record['width']} x {record['height']} image "
-                f"{record['image_id']}. Boxes are pixels of the original file; detect the regions again."
-            )
-        x0, y0, x1, y1 = (value * record["scale"] for value in box.as_tuple())
-        rows = slice(max(math.floor(y0 - dilation), 0), math.ceil(y1 + dilation))
-        mask[rows, max(math.floor(x0 - dilation), 0) : math.ceil(x1 + dilation)] = True
+        mask[box_window(box, record, dilation)] = True
     return mask
+
+
+def box_window(box: Box, record: Record, dilation: float) -> tuple[slice, slice]:
+    """Rows and columns of the content that `box` (original pixels) covers, grown by `dilation` stored pixels.
+
+    Raises:
+        InputError: the box lies outside its image.
+    """
+    if box.clipped(record["width"], record["height"]) is None:
+        raise InputError(
+            f"A region {box.as_tuple()} lies outside its {record['width']} x {record['height']} image "
+            f"{record['image_id']}. Boxes are pixels of the original file; detect the regions again."
+        )
+    x0, y0, x1, y1 = (value * record["scale"] for value in box.as_tuple())
+    return (
+        slice(max(math.floor(y0 - dilation), 0), math.ceil(y1 + dilation)),
+        slice(max(math.floor(x0 - dilation), 0), math.ceil(x1 + dilation)),
+    )
 
 
 def boxes_by_image(regions: pd.DataFrame) -> dict[str, list[Box]]:

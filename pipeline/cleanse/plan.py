@@ -1,27 +1,40 @@
-"""Which regions are filled how: readable, editable, and blind to the class of an image by construction."""
+"""What is done with which regions: readable, editable, and blind to the class of an image by construction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 import pandas as pd
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from pipeline.artifacts import content_hash, write_text
-from pipeline.cleanse.masks import boxes_by_image, mark_mask
-from pipeline.config import CleanseConfig
-from pipeline.dataset import DatasetVersion
+from pipeline.cleanse.lungs import LUNG_SHARE
+from pipeline.cleanse.plan_file import load
+from pipeline.config import CleansePolicy
 from pipeline.errors import EmptyResultError, InputError, did_you_mean
-from pipeline.fills import fill
+from pipeline.fills import available_fills
 from pipeline.types import PRINTED_KINDS, RegionKind
 
-HEADER = """\
-# What is removed. Every region whose kind (and text, where one is given) matches a line is filled, in all
-# images of all classes and splits. Lines may be deleted, `fill` and `dilation` changed; counts are then
-# those of the last computation and are not read back.
+HEADER = f"""\
+# What is done with every region whose kind, and text where one is given, a line names: in all images of all
+# classes, sources and splits alike. Edit it, then: cxr-audit cleanse RUN. Delete it to have it made anew.
+#
+# dataset     version the plan is for; do not change
+# fill        what is painted over a region: {", ".join(available_fills())},
+#             learned, learned:<bundle folder>, torchscript:<file>
+# dilation    stored pixels by which a box grows before it is filled
+# keep_words  texts that are never touched, whatever the lines say, for example [R, L]
+# lines       policy      remove: filled; keep: not touched; review: not touched, listed in held_back.parquet;
+#                         normalise (kind side only): filled, and one neutral marker drawn in every image
+#             decided_by  where the decision comes from; a person's line decides before one of a policy
+#             in_lungs    refuse: a region of which more than {LUNG_SHARE:.0%} lies in the lungs is not touched but
+#                         listed in held_back.parquet, and so is one whose image shows no plausible lungs; allow
+#             fill, dilation  for this line alone
+#             Where several lines name a region, the more specific decides (a text before any text, a kind before
+#             mark, which is every printed kind), then the more cautious (keep, review, normalise, remove).
+# regions, impact, made_as  counts and the plan's own fingerprint; computed, never read back
 """
 
 
@@ -29,161 +42,159 @@ class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def check_fill_name(name: str) -> None:
+    """Check that `name` is a fill, as far as the name alone can say.
+
+    Raises:
+        InputError: it is none.
+    """
+    known = (*available_fills(), "learned", "torchscript")
+    if name.partition(":")[0] not in known:
+        raise InputError(f"There is no fill {name!r}. {did_you_mean(name, known)}")
+
+
+def _fill_name(name: str) -> str:
+    try:
+        check_fill_name(name)
+    except InputError as error:
+        raise ValueError(str(error)) from error
+    return name
+
+
+FillName = Annotated[str, AfterValidator(_fill_name)]
+
+
 class PlanLine(_Part):
-    """One accepted finding and what it selects."""
+    """One finding and what is done with the regions it is about."""
 
     finding: str
     kind: RegionKind
     text: str | None = Field(None, description="null: any text")
+    policy: CleansePolicy = "remove"
     decided_by: str = Field(description="'policy: confirmed' or the reviewer")
-    regions: dict[str, int] = Field(default_factory=dict, description="selected regions by class")
+    fill: FillName | None = Field(None, description="null: that of the plan")
+    dilation: float | None = Field(None, ge=0, description="null: that of the plan")
+    in_lungs: Literal["refuse", "allow"] = "refuse"
+    regions: dict[str, int] = Field(default_factory=dict, description="regions that this line decides, by class")
+
+    @model_validator(mode="after")
+    def _markers_only(self) -> Self:
+        if self.policy == "normalise" and self.kind != "side":
+            raise ValueError(f"policy normalise is for kind side only, not {self.kind}; remove, keep or review it")
+        return self
+
+    @property
+    def precedence(self) -> tuple[bool, bool, bool, int]:
+        """Of several lines that name a region, the one for which this is smallest decides."""
+        caution = get_args(CleansePolicy).index(self.policy)
+        return (self.decided_by.startswith("policy"), self.text is None, self.kind == "mark", caution)
 
     def selects(self, regions: pd.DataFrame) -> pd.Series[bool]:
-        """Which rows of a regions table this line removes; kind `mark` means every printed kind."""
+        """Which rows of a regions table this line names; kind `mark` means every printed kind."""
         chosen = regions["kind"].isin(PRINTED_KINDS if self.kind == "mark" else {self.kind})
         return chosen if self.text is None else chosen & (regions["text"] == self.text).fillna(False).astype(bool)
 
 
-class ClassCount(_Part):
-    """How much of one class a plan changes."""
+class ClassImpact(_Part):
+    """How much of one class a plan changes, decoys aside."""
 
-    images: int = Field(description="images with at least one selected region")
+    images: int = Field(description="images of which something changes")
     of: int = Field(description="images of the class")
-    regions: int
-    pixels: int = Field(description="stored pixels filled")
+    regions: int = Field(description="regions filled")
+    pixels: int = Field(description="stored pixels filled or drawn over")
+    share: float = Field(description="the same as a share of all pixels of the class, padding not counted")
+    in_lungs: int | None = Field(description="of these, pixels inside lung fields; null: nobody looked for lungs")
+    held_back: int = Field(description="regions left for a person")
 
 
 class Plan(_Part):
-    """What is removed and how; `plan.yaml`."""
+    """What is done and how; `plan.yaml`."""
 
     dataset: str = Field(description="version of the data set it was made for")
-    fill: str
+    fill: FillName
     dilation: float = Field(ge=0, description="stored pixels by which a box grows before it is filled")
+    keep_words: tuple[str, ...] = Field((), description="texts that are never touched")
     lines: tuple[PlanLine, ...] = Field(min_length=1)
-    classes: dict[str, ClassCount] = Field(default_factory=dict)
+    impact: dict[str, ClassImpact] = Field(default_factory=dict)
+    made_as: str | None = Field(None, description="`identity` of the plan when it was made")
 
     def identity(self) -> str:
         """Hash of what the plan does: not of its counts, nor of who decided."""
-        selectors = sorted({(line.kind, line.text or "") for line in self.lines})
-        return content_hash([self.dataset, self.fill, self.dilation, selectors])
+        lines = [
+            [line.kind, line.text, line.policy, line.fill, line.dilation, line.in_lungs, line.precedence]
+            for line in self.lines
+        ]
+        ordered = sorted(lines, key=content_hash)
+        return content_hash([self.dataset, self.fill, self.dilation, sorted(self.keep_words), ordered])
+
+    @property
+    def edited(self) -> bool:
+        """Whether a person changed what it does since it was made."""
+        return self.made_as != self.identity()
+
+    @property
+    def fills(self) -> tuple[str, ...]:
+        """Every fill that it names."""
+        return tuple(sorted({self.fill, *(line.fill for line in self.lines if line.fill)}))
+
+    @property
+    def normalises(self) -> bool:
+        """Whether one neutral marker is drawn in every image."""
+        return any(line.policy == "normalise" for line in self.lines)
 
     def write(self, path: Path) -> None:
         """Store as YAML with a header for the person who edits it."""
-        text = yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=120)
-        write_text(path, HEADER + text)
+        content = self.model_dump(mode="json")
+        optional = ("fill", "dilation")
+        content["lines"] = [
+            {key: value for key, value in line.items() if value is not None or key not in optional}
+            for line in content["lines"]
+        ]
+        write_text(path, HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """Load a plan that `write` stored and a person may have edited.
 
         Raises:
-            InputError: not YAML, an unknown key or a value out of range.
+            InputError: every mistake in it, with its line and key.
         """
-        try:
-            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-        except (OSError, yaml.YAMLError, ValidationError) as error:
-            raise InputError(f"{path} is not a plan: {error}") from error
+        return load(path, cls)
 
 
-def make_plan(
-    findings: Sequence[Mapping[str, Any]],
-    regions: pd.DataFrame,
-    dataset: DatasetVersion,
-    config: CleanseConfig,
-    accept: Literal["confirmed"] | Mapping[str, str] = "confirmed",
-) -> Plan:
-    """The plan that removes the accepted findings from all classes alike.
+def policies(plan: Plan, regions: pd.DataFrame) -> pd.DataFrame:
+    """What `plan` does with each row of `regions`. Sees kind and text, never an image's label, source or split.
 
-    Args:
-        findings: items of findings.json: `id`, `kind`, `status` and, optionally, `text`.
-        regions: regions of all images: `image_id`, `kind`, `text`, `x0`, `y0`, `x1`, `y1` in original pixels.
-        dataset: what they were found on.
-        config: fill and dilation.
-        accept: ``"confirmed"`` takes findings that are confirmed or accepted; a mapping takes the finding ids
-            that are its keys, with who decided as values.
-
-    Raises:
-        EmptyResultError: no finding is accepted, or the accepted ones select no region.
-        InputError: an unknown finding id or fill, or regions of images that are not in `dataset`.
+    Returns:
+        Same index; `line` (Int64): number of the line that decides, `policy` (string): see `CleansePolicy`. Both null
+        where no line names the region; for `keep_words` the line is null and the policy keep.
     """
-    fill(config.fill)
-    label_of = _labels(regions, dataset)
-    bare = [_line(finding, decided_by) for finding, decided_by in _accepted(findings, accept)]
-    counted = tuple(
-        line.model_copy(update={"regions": _by_class(label_of[line.selects(regions)], dataset)}) for line in bare
-    )
-    plan = Plan(dataset=dataset.meta.version, fill=config.fill, dilation=config.dilation, lines=counted)
-    return plan.model_copy(update={"classes": _count(plan, regions, dataset)})
+    line = pd.Series(pd.NA, index=regions.index, dtype="Int64")
+    order = sorted(range(len(plan.lines)), key=lambda number: plan.lines[number].precedence)
+    for number in reversed(order):
+        line[plan.lines[number].selects(regions)] = number
+    policy = line.map({number: entry.policy for number, entry in enumerate(plan.lines)}).astype("string")
+    words = {word.casefold() for word in plan.keep_words}
+    kept = regions["text"].map(lambda text: isinstance(text, str) and text.casefold() in words).astype(bool)
+    return pd.DataFrame({"line": line.mask(kept), "policy": policy.mask(kept, "keep")})
 
 
 def regions_to_clean(plan: Plan, regions: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `regions` that `plan` removes. Sees kind and text, never an image's label, source or split.
+    """Rows of `regions` that `plan` fills: policies remove and normalise, without what `hold_back` holds back.
 
     Raises:
-        EmptyResultError: nothing matches.
+        EmptyResultError: none.
     """
-    chosen = pd.Series(False, index=regions.index)
-    for line in plan.lines:
-        chosen |= line.selects(regions)
-    if not chosen.any():
+    wanted = policies(plan, regions)["policy"].isin(["remove", "normalise"])
+    if not wanted.any():
         raise EmptyResultError(
-            f"The plan selects none of the {len(regions)} regions. Check kind and text of its lines, or detect again."
+            f"The plan selects none of the {len(regions)} regions. Check kind, text and policy of its lines, or detect "
+            "again."
         )
-    return regions[chosen]
-
-
-def _accepted(
-    findings: Sequence[Mapping[str, Any]], accept: Literal["confirmed"] | Mapping[str, str]
-) -> list[tuple[Mapping[str, Any], str]]:
-    if accept == "confirmed":
-        who = {"confirmed": "policy: confirmed", "accepted": "reviewer"}
-        chosen = [(finding, who[finding["status"]]) for finding in findings if finding["status"] in who]
-    else:
-        by_id = {str(finding["id"]): finding for finding in findings}
-        for wanted in accept:
-            if wanted not in by_id:
-                raise InputError(f"There is no finding {wanted!r}. {did_you_mean(wanted, by_id)}")
-        chosen = [(by_id[wanted], who_decided) for wanted, who_decided in accept.items()]
-    if not chosen:
+    free = wanted & regions["held_back"].isna() if "held_back" in regions else wanted
+    if not free.any():
         raise EmptyResultError(
-            f"None of the {len(findings)} findings is confirmed or accepted: there is nothing to cleanse. "
-            "Review them, or read the report of the audit as it is."
+            f"All {wanted.sum()} regions that the plan removes are held back, see held_back.parquet. Look at them, "
+            "then set `in_lungs: allow` in the lines that may be filled."
         )
-    return chosen
-
-
-def _line(finding: Mapping[str, Any], decided_by: str) -> PlanLine:
-    return PlanLine(finding=finding["id"], kind=finding["kind"], text=finding.get("text"), decided_by=decided_by)
-
-
-def _labels(regions: pd.DataFrame, dataset: DatasetVersion) -> pd.Series[str]:
-    """Label of the image of each region, for counting only."""
-    label_of = regions["image_id"].map(dataset.images.set_index("image_id")["label"])
-    if label_of.isna().any():
-        missing = regions.loc[label_of.isna(), "image_id"]
-        raise InputError(
-            f"{missing.nunique()} images with regions are not in data set {dataset.meta.version} "
-            f"(first: {missing.iloc[0]}). The regions belong to another version: detect them on this one."
-        )
-    return label_of.astype(str)
-
-
-def _by_class(labels: pd.Series[str], dataset: DatasetVersion) -> dict[str, int]:
-    return {name: int((labels == name).sum()) for name in dataset.meta.classes}
-
-
-def _count(plan: Plan, regions: pd.DataFrame, dataset: DatasetVersion) -> dict[str, ClassCount]:
-    boxes = boxes_by_image(regions_to_clean(plan, regions))
-    changed = {name: [0, 0, 0] for name in dataset.meta.classes}
-    for record in dataset.images.to_dict("records"):
-        if record["image_id"] in boxes:
-            found = boxes[record["image_id"]]
-            pixels = int(mark_mask(found, record, plan.dilation).sum())
-            changed[record["label"]] = [
-                sum(pair) for pair in zip(changed[record["label"]], (1, len(found), pixels), strict=True)
-            ]
-    total = dataset.images["label"].value_counts()
-    return {
-        name: ClassCount(images=images, of=int(total.get(name, 0)), regions=count, pixels=pixels)
-        for name, (images, count, pixels) in changed.items()
-    }
+    return regions[free]

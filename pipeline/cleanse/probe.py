@@ -15,8 +15,9 @@ from sklearn.model_selection import GroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pipeline.cleanse.apply import MaskOf, marks
+from pipeline.cleanse.holes import MaskOf, marks
 from pipeline.cleanse.masks import Mask, Piece, Record, content_size, content_window, free_place, pieces
+from pipeline.cleanse.places import changed_mask
 from pipeline.cleanse.plan import Plan, regions_to_clean
 from pipeline.dataset import DatasetVersion
 from pipeline.randomness import derive_seed, numpy_generator
@@ -63,7 +64,7 @@ def cleansing_probe(
     Args:
         raw: before cleansing.
         cleansed: `apply_plan` of `raw`; same rows.
-        plan: what was applied.
+        plan: what was applied; what it names but left as it was, held back, is not read.
         regions: all detected regions.
         max_patches: at most so many cleansed places, drawn at random.
         seed: draws places and bootstrap samples.
@@ -106,15 +107,19 @@ def _patches(
     filled, detected = marks(plan, regions_to_clean(plan, regions)), marks(plan, regions)
     records = raw.images.to_dict("records")
     shuffled = sorted(range(len(records)), key=lambda row: derive_seed(seed, "probe", records[row]["image_id"]))
-    changed = [row for row in shuffled if filled(records[row]) is not None][:limit]
-    for number, row in enumerate(changed):
-        mask = filled(records[row])
-        if mask is None:
+    taken = 0
+    for row in shuffled:
+        wanted = filled(records[row])
+        # What the plan names may have been held back.
+        piece = None if wanted is None else next(pieces(wanted & changed_mask(raw, cleansed, row)), None)
+        if piece is None:
             continue
-        piece = next(pieces(mask))
         yield _describe(cleansed, row, records[row], piece, cleansed_here=True, same_place=True)
-        others = [shuffled[(number + step) % len(shuffled)] for step in range(1, min(TRIES, len(shuffled)))]
+        others = [shuffled[(taken + step) % len(shuffled)] for step in range(1, min(TRIES, len(shuffled)))]
         yield _untouched(raw, row, others, records, piece, detected, seed)
+        taken += 1
+        if taken == limit:
+            return
 
 
 def _untouched(
@@ -134,7 +139,7 @@ def _untouched(
             continue
         there = Piece(*piece.same_place(home, size), piece.shape)
         mask = detected(records[other])
-        if mask is None or not mask[_around(there, size)].any():
+        if mask is None or not mask[surroundings(there, size)].any():
             return _describe(raw, other, records[other], there, cleansed_here=False, same_place=True)
     mask = detected(records[row])
     blocked = np.zeros(home, dtype=np.bool_) if mask is None else mask
@@ -150,7 +155,7 @@ def _describe(
     content = dataset.tensor([row])[0, 0, rows, columns].numpy().astype(np.float64)
     mask = np.zeros(content.shape, dtype=np.bool_)
     mask[piece.window(piece.y, piece.x)] = piece.shape
-    window = _around(piece, content.shape)
+    window = surroundings(piece, content.shape)
     features = texture(content[window], mask[window])
     return _Patch(str(record["image_id"]), record["patient_id"], cleansed_here, same_place, features)
 
@@ -169,7 +174,8 @@ def texture(patch: Plane, inside: Mask) -> Plane:
     return np.concatenate([within, around, within - around, [abs(step)]])
 
 
-def _around(piece: Piece, size: tuple[int, ...]) -> tuple[slice, slice]:
+def surroundings(piece: Piece, size: tuple[int, ...]) -> tuple[slice, slice]:
+    """Rows and columns of the box of `piece` and `RING` pixels around it, within an image of (h, w) `size`."""
     height, width = piece.shape.shape
     return (
         slice(max(piece.y - RING, 0), min(piece.y + height + RING, size[0])),

@@ -5,7 +5,6 @@ A classifier that reads the marks is misled by these images; one that reads the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +14,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pipeline.artifacts import content_hash
-from pipeline.cleanse.apply import MaskOf, derive, filled, lineage, marks
-from pipeline.cleanse.masks import Piece, Record, content_size, content_window, pieces
+from pipeline.cleanse.derived import derive, lineage
+from pipeline.cleanse.filling import Filling
+from pipeline.cleanse.holes import Holes, holes, records
+from pipeline.cleanse.masks import Piece, content_size, content_window, pieces
 from pipeline.cleanse.plan import Plan, regions_to_clean
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import EmptyResultError
-from pipeline.randomness import derive_seed, torch_generator
+from pipeline.progress import Progress, silent
+from pipeline.randomness import derive_seed
+
+TOGETHER = 32
+"""Donors in memory at a time."""
 
 Ink = list[tuple[Piece, Tensor]]
 """Marks lifted off an image: their shape and place, and what they added to the pixels below (1, h, w)."""
@@ -34,48 +39,60 @@ def marker_swapped(
     *,
     rows: NDArray[np.int64] | None = None,
     seed: int = 0,
+    bundles: Path | None = None,
+    device: str = "cpu",
+    progress: Progress = silent,
 ) -> DatasetVersion:
     """`rows` of `dataset` with the marks that `plan` selects exchanged between positive and other images.
 
     Each image loses its own marks (filled as in cleansing) and gains those of a donor from the other side:
     the donor's ink, original minus filled, is added at the same relative place, and clamped. Ink, not pixels,
     is moved, so no anatomy comes with it. Donors are cycled over *all* images of the other side, those without
-    marks too, so that the frequency of marks is exchanged with them. Labels and splits stay.
+    marks too, so that the frequency of marks is exchanged with them. Labels and splits stay. No neutral marker is
+    drawn, whatever the plan normalises: these are the marks as they are.
 
     Args:
         dataset: never changed.
         plan: made for `dataset`.
-        regions: all detected regions, see `make_plan`.
+        regions: all detected regions, see `make_plan`. Rows that `hold_back` marked stay as they are.
         datasets_root: the new version goes to ``<datasets_root>/<name>/<version>``.
         rows: which images; the test split when None.
         seed: pairs recipients with donors.
+        bundles: see `pipeline.fills.fill`.
+        device: where fills that are networks run.
+        progress: told about the stage "marker-swapped".
 
     Raises:
         EmptyResultError: `rows` lack positive or lack other images.
         InputError: the plan is for another data set, or a mask leaves nothing of an image.
     """
     chosen = dataset.rows("test") if rows is None else rows
-    mask_of = marks(plan, regions_to_clean(plan, regions))
+    holes_of = holes(plan, regions_to_clean(plan, regions))
+    fill_holes = Filling(plan, "swap", seed, bundles, device)
     donor_of = donors(dataset, chosen, seed)
-    records = dataset.images.to_dict("records")
 
-    def clean(image: Tensor, record: Record) -> Tensor:
-        mask = mask_of(record)
-        generator = torch_generator(seed, "swap", record["image_id"])
-        return image if mask is None else filled(image, record, mask, plan, generator)
+    def clean(table: pd.DataFrame, images: Tensor) -> tuple[Tensor, list[Holes | None]]:
+        found = [holes_of(record) for record in records(table)]
+        return fill_holes(images, table, found), found
 
     def edit(table: pd.DataFrame, images: Tensor) -> Tensor:
-        swapped = [clean(image, record) for image, record in zip(images, table.to_dict("records"), strict=True)]
-        for image, recipient in zip(swapped, table.to_dict("records"), strict=True):
-            row = donor_of[recipient["image_id"]]
-            ink = _lift(dataset.tensor([row])[0], records[row], mask_of, clean)
-            rows, columns = content_window(recipient)
-            image[:, rows, columns] = _print(image[:, rows, columns], ink, content_size(records[row]))
-        return torch.stack(swapped)
+        swapped, _ = clean(table, images)
+        recipients = records(table)
+        for start in range(0, len(table), TOGETHER):
+            block = range(start, min(start + TOGETHER, len(table)))
+            givers = [donor_of[str(recipients[number]["image_id"])] for number in block]
+            marked = dataset.tensor(givers)
+            cleaned, found = clean(dataset.images.iloc[givers], marked)
+            homes = records(dataset.images.iloc[givers])
+            for number, added, mask, home in zip(block, marked - cleaned, found, homes, strict=True):
+                window = (number, slice(None), *content_window(recipients[number]))
+                ink = _lift(added[(slice(None), *content_window(home))], mask)
+                swapped[window] = _print(swapped[window], ink, content_size(home))
+        return swapped
 
-    identity = lineage("marker-swapped", dataset, plan, regions, seed)
+    identity = lineage("marker-swapped", dataset, plan, regions, seed, bundles=bundles)
     identity["images"] = content_hash(dataset.images["image_id"].iloc[chosen].tolist())
-    return derive(dataset, chosen, edit, identity, datasets_root)
+    return derive(dataset, chosen, edit, identity, datasets_root, progress=progress)
 
 
 def donors(dataset: DatasetVersion, rows: NDArray[np.int64], seed: int) -> dict[str, int]:
@@ -103,13 +120,10 @@ def donors(dataset: DatasetVersion, rows: NDArray[np.int64], seed: int) -> dict[
     }
 
 
-def _lift(image: Tensor, record: Record, mask_of: MaskOf, clean: Callable[[Tensor, Record], Tensor]) -> Ink:
-    mask = mask_of(record)
+def _lift(added: Tensor, mask: Holes | None) -> Ink:
     if mask is None:
         return []
-    rows, columns = content_window(record)
-    added = (image - clean(image, record))[:, rows, columns]
-    return [(piece, added[(slice(None), *piece.window(piece.y, piece.x))]) for piece in pieces(mask)]
+    return [(piece, added[(slice(None), *piece.window(piece.y, piece.x))]) for piece in pieces(mask > 0)]
 
 
 def _print(content: Tensor, ink: Ink, home: tuple[int, int]) -> Tensor:

@@ -17,6 +17,7 @@ from models.spec import ModelSpec
 from pipeline import fills
 from pipeline.errors import InputError, did_you_mean
 from pipeline.explain.contract import Query
+from pipeline.fills.registry import LEARNED, TORCHSCRIPT
 
 Removal = Callable[[Tensor, Tensor], Tensor]
 """(network input (n, C, H, W), keep (n, 1, H, W) in [0, 1], 0 = taken away) -> network input. Where `keep` is 1 the
@@ -31,8 +32,8 @@ _GAUSSIAN = "gaussian-"
 
 
 def available_removals() -> tuple[str, ...]:
-    """Names that `removal` accepts; any other radius in pixels does as well as 10."""
-    return ("zero", f"{_GAUSSIAN}10", *fills.available_fills())
+    """Names that `removal` accepts; any other radius in pixels does as well as 10; so do networks, see there."""
+    return ("zero", f"{_GAUSSIAN}10", *fills.available_fills(), LEARNED)
 
 
 def removal(how: str | Inpaint, spec: ModelSpec) -> Removal:
@@ -40,7 +41,8 @@ def removal(how: str | Inpaint, spec: ModelSpec) -> Removal:
 
     * ``zero``: network input 0, the mean grey of training (SP and LIME of the paper);
     * ``gaussian-R``: the whole image blurred with a Gaussian of R pixels standard deviation (MP: R = 10);
-    * a fill of `pipeline.fills` (its ``blur``, unlike the Gaussian, sees nothing of what was removed);
+    * a fill of `pipeline.fills` (its ``blur``, unlike the Gaussian, sees nothing of what was removed), among them
+      ``learned``, ``learned:FOLDER`` and ``torchscript:FILE``, in the working directory unless they are absolute;
     * a function ``inpaint(images, keep)``, see `Inpaint`; `painted_by` makes one of a `Fill`.
 
     The first two fade as `keep` falls from 1 to 0. The others paint holes, and a hole is there or not: pixels with
@@ -49,7 +51,8 @@ def removal(how: str | Inpaint, spec: ModelSpec) -> Removal:
     decides the holes of another; and it would open holes in masks that keep everything.
 
     Raises:
-        InputError: unknown name; on use, an inpainter that returns another shape.
+        InputError: unknown name, or a network that cannot be used; on use, an inpainter that returns another shape.
+        ModelError: a bundle cannot be loaded.
     """
     if how == "zero":
         return lambda images, keep: images * keep
@@ -57,7 +60,7 @@ def removal(how: str | Inpaint, spec: ModelSpec) -> Removal:
         sigma = _radius(how)
         return lambda images, keep: _composite(images, gaussian_blur(images, sigma), keep)
     if isinstance(how, str):
-        if how not in fills.available_fills():
+        if how not in fills.available_fills() and how.partition(":")[0] not in (LEARNED, TORCHSCRIPT):
             raise InputError(f"Unknown removal {how!r}. {did_you_mean(how, available_removals())}")
         how = painted_by(fills.fill(how), spec)
     return _hard(how)

@@ -1,71 +1,32 @@
-"""Before, after and control on four test conditions, with intervals that respect patients and pairing."""
+"""Any arms on the test conditions, with intervals that respect patients and pairing."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from models.spec import ModelSpec
 from pipeline.config import CompareConfig
-from pipeline.dataset import DatasetVersion
-from pipeline.errors import EmptyResultError, InputError
-from pipeline.inference import BATCH, probabilities
 from pipeline.randomness import numpy_generator
-from pipeline.statistics import Floats, clusters, divide, percentile_interval, resample_weights, weighted_auroc
-
-CONDITIONS = ("raw", "cleansed", "marker_swapped", "other_source")
-ARMS = ("before", "after", "control")
-METRICS = ("precision", "recall", "f1", "auroc")
-DIFFERENCES = (
-    ("after-before", "after", "before"),
-    ("control-before", "control", "before"),
-    ("after-control", "after", "control"),
-)
-
-_BLOCK = 2_000_000
-"""Numbers of one block of resample weights: bounds memory, whatever the number of images."""
-
-
-def evaluate(
-    classifiers: Mapping[tuple[str, int], tuple[nn.Module, ModelSpec]], dataset: DatasetVersion, rows: NDArray[np.int64]
-) -> pd.DataFrame:
-    """Predictions of `rows` by every classifier: `arm`, `seed`, `image_id`, `patient_id`, `label`, ``p_<class>``.
-
-    Args:
-        classifiers: (arm, seed) -> classifier and its contract. Images are read once for all of them.
-        dataset: where the pixels are.
-        rows: row numbers of `dataset`.
-    """
-    images = dataset.images.iloc[rows][["image_id", "patient_id", "label"]].reset_index(drop=True)
-    found: dict[tuple[str, int], list[NDArray[np.float32]]] = {key: [] for key in classifiers}
-    for start in range(0, len(rows), BATCH):
-        batch = dataset.tensor(rows[start : start + BATCH])
-        inputs: dict[ModelSpec, Tensor] = {}
-        for key, (model, spec) in classifiers.items():
-            if spec not in inputs:
-                inputs[spec] = spec.preprocess(batch)
-            found[key].append(probabilities(model, inputs[spec]))
-    tables = [
-        images.assign(
-            arm=arm, seed=seed, **{f"p_{name}": column for name, column in zip(spec.classes, values.T, strict=True)}
-        )
-        for (arm, seed), (_, spec) in classifiers.items()
-        for values in [np.concatenate(found[arm, seed])]
-    ]
-    return pd.concat(tables, ignore_index=True)
-
-
-def _columns(spec: ModelSpec, values: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    return {f"p_{name}": values[:, number] for number, name in enumerate(spec.classes)}
+from pipeline.report.calibration import reliability
+from pipeline.report.groups import group_table
+from pipeline.report.metrics import METRICS, bootstrap, differences, measure, summaries
+from pipeline.report.paired import paired_tests
+from pipeline.report.predictions import ARMS, CONDITIONS, Tested, align, check
+from pipeline.report.thresholds import choose_thresholds
 
 
 def compare(
-    predictions: pd.DataFrame, positive: str, classes: Sequence[str], config: CompareConfig, seed: int = 0
+    predictions: pd.DataFrame,
+    positive: str,
+    classes: Sequence[str],
+    config: CompareConfig,
+    seed: int = 0,
+    *,
+    arms: Sequence[str] = ARMS,
+    baseline: str = ARMS[0],
 ) -> dict[str, Any]:
     """The content of comparison.json.
 
@@ -74,28 +35,37 @@ def compare(
     differences are paired. Undefined values (precision without a positive prediction) are null and counted.
 
     Args:
-        predictions: one row per arm, seed, condition and image: `arm` (of `ARMS`), `seed`, `condition` (of
-            `CONDITIONS`), `image_id`, `patient_id` (null: unknown, its own cluster), `label`, ``p_<class>``.
-        positive: the class that precision, recall, F1 and AUROC are about; AUROC is one against the rest.
+        predictions: one row per arm, seed, condition and image: `arm` (of `arms`), `seed`, `condition` (of
+            `CONDITIONS`, or `VALIDATION`), `image_id`, `patient_id` (null: unknown, its own cluster), `label`,
+            ``p_<class>``, and where known the columns of `ATTRIBUTES`.
+        positive: the class that the metrics are about; AUROC is one against the rest.
         classes: all classes.
         config: number of resamples and confidence.
         seed: of the bootstrap.
+        arms: all arms, in reading order.
+        baseline: the arm that every other is compared with; "after" is compared with "control" as well.
 
     Raises:
-        InputError: a column is missing, an image is counted twice, or arms were tested on different images or seeds.
-        EmptyResultError: no predictions.
+        InputError: a column is missing, an image is counted twice, arms were tested on different images or seeds, or
+            only some classifiers have validation predictions.
+        EmptyResultError: no predictions of a test condition.
     """
-    _check(predictions, classes, positive)
-    conditions = {
-        name: _condition(predictions[predictions["condition"] == name], name, positive, classes, config, seed)
-        for name in CONDITIONS
-        if (predictions["condition"] == name).any()
-    }
+    check(predictions, classes, positive, arms, baseline)
+    thresholds = choose_thresholds(predictions, positive, classes, arms)
+    conditions = {}
+    for name in CONDITIONS:
+        rows = predictions[predictions["condition"] == name]
+        if len(rows):
+            tested = align(rows, name, positive, classes, arms, thresholds.values)
+            conditions[name] = _condition(tested, name, baseline, config, seed)
     return {
         "positive": positive,
         "classes": list(classes),
+        "arms": [arm for arm in arms if (predictions["arm"] == arm).any()],
+        "baseline": baseline,
         "seeds": sorted(int(number) for number in predictions["seed"].unique()),
-        "decision": f"p({positive}) >= 0.5" if len(classes) == 2 else "class of largest probability",
+        "decision": thresholds.decision,
+        "thresholds": thresholds.record,
         "interval": {
             "method": "percentile bootstrap over patients, seeds averaged, paired between arms",
             "confidence": config.confidence,
@@ -105,152 +75,56 @@ def compare(
     }
 
 
-def _check(predictions: pd.DataFrame, classes: Sequence[str], positive: str) -> None:
-    needed = ["arm", "seed", "condition", "image_id", "patient_id", "label", *(f"p_{name}" for name in classes)]
-    missing = [name for name in needed if name not in predictions]
-    if missing:
-        raise InputError(
-            f"The predictions lack the columns {', '.join(missing)}; found {', '.join(map(str, predictions.columns))}."
-        )
-    if predictions.empty:
-        raise EmptyResultError("There are no predictions to compare. Predict before and after cleansing first.")
-    for column, allowed in (("arm", ARMS), ("condition", CONDITIONS), ("label", classes)):
-        unknown = set(predictions[column]) - set(allowed)
-        if unknown:
-            raise InputError(f"Unknown {column} {', '.join(map(str, unknown))}. Allowed: {', '.join(allowed)}.")
-    if positive not in classes:
-        raise InputError(f"The positive class {positive!r} is not among the classes {', '.join(classes)}.")
-    if predictions[[f"p_{name}" for name in classes]].isna().any(axis=None):
-        raise InputError(
-            "Some probabilities are missing (NaN). A model that gives NaN cannot be compared; train it again."
-        )
-    if predictions.duplicated(["arm", "seed", "condition", "image_id"]).any():
-        raise InputError("An image was predicted twice for one arm, seed and condition. Give each once.")
+def pairs(arms: Sequence[str], baseline: str) -> list[tuple[str, str]]:
+    """(later, earlier) of every difference that is reported."""
+    against = [(arm, baseline) for arm in arms if arm != baseline and baseline in arms]
+    return [*against, *([("after", "control")] if {"after", "control"} <= set(arms) - {baseline} else [])]
 
 
-def _condition(
-    table: pd.DataFrame, name: str, positive: str, classes: Sequence[str], config: CompareConfig, seed: int
-) -> dict[str, Any]:
-    images, runs = _align(table, name)
-    is_positive = (images["label"] == positive).to_numpy(dtype=bool)
-    cluster = clusters(images["patient_id"], images["image_id"])
-    generator = numpy_generator(seed, "bootstrap", name)
-    block = max(1, _BLOCK // len(images))
-    sizes = [min(block, config.bootstrap - start) for start in range(0, config.bootstrap, block)]
-    weights = (resample_weights(cluster, size, generator) for size in sizes)
-    blocks = [_measure(runs, is_positive, positive, classes, each) for each in weights]
-    resampled = {arm: np.concatenate([each[arm] for each in blocks], axis=-1) for arm in runs}
-    observed = _measure(runs, is_positive, positive, classes, np.ones((1, len(images))))
-    result: dict[str, Any] = {
-        "n": len(images),
-        "positives": int(is_positive.sum()),
-        "patients": int(cluster.max()) + 1,
-        "unknown_patients": int(images["patient_id"].isna().sum()),
+def _condition(tested: Tested, name: str, baseline: str, config: CompareConfig, seed: int) -> dict[str, Any]:
+    wanted = pairs(list(tested.runs), baseline)
+    result: dict[str, Any] = {**tested.counts, **_measured(tested, wanted, config, seed, name)}
+    result["tests"] = {
+        f"{later}-{earlier}": paired_tests(tested, tested.runs[later], tested.runs[earlier])
+        for later, earlier in wanted
     }
-    for arm in runs:
-        result[arm] = _summaries(observed[arm], resampled[arm], config.confidence)
-    result["differences"] = {
-        title: _differences(observed, resampled, later, earlier, config.confidence)
-        for title, later, earlier in DIFFERENCES
-        if later in runs and earlier in runs
-    }
+    result["calibration"] = reliability(tested, config, numpy_generator(seed, "reliability", name))
+    result["groups"] = [
+        {"attribute": attribute, "value": value, **part.counts}
+        | (_brief(_measured(part, wanted, config, seed, f"{name} {attribute} {value}")) if large else {})
+        for attribute, value, part, large in group_table(tested)
+    ]
     return result
 
 
-def _align(table: pd.DataFrame, condition: str) -> tuple[pd.DataFrame, dict[str, list[pd.DataFrame]]]:
-    """Images in id order, and for each arm its runs (one a seed) in that order."""
-    runs: dict[str, list[pd.DataFrame]] = {}
-    seeds: dict[str, list[Any]] = {}
-    for arm in (arm for arm in ARMS if (table["arm"] == arm).any()):
-        parts = table[table["arm"] == arm].groupby("seed", sort=True)
-        runs[arm] = [part.sort_values("image_id").reset_index(drop=True) for _, part in parts]
-        seeds[arm] = list(parts.groups)
-    images = next(iter(runs.values()))[0][["image_id", "patient_id", "label"]]
-    for arm, tables in runs.items():
-        if seeds[arm] != next(iter(seeds.values())):
-            raise InputError(f"{condition}: the arms were trained with different seeds, {seeds}. Use the same ones.")
-        if any(not part[["image_id", "label"]].equals(images[["image_id", "label"]]) for part in tables):
-            raise InputError(f"{condition}: {arm} was tested on other images or labels. Predict the same rows.")
-    return images, runs
-
-
-def _measure(
-    runs: dict[str, list[pd.DataFrame]],
-    is_positive: NDArray[np.bool_],
-    positive: str,
-    classes: Sequence[str],
-    weights: Floats,
-) -> dict[str, Floats]:
-    """Every metric of every run under every row of weights: by arm, (metrics, seeds, resamples)."""
+def _brief(measured: dict[str, Any]) -> dict[str, Any]:
+    """Means and intervals of `METRICS` alone, of every arm and difference."""
     return {
-        arm: np.stack([_metrics(run, is_positive, positive, classes, weights) for run in tables], axis=1)
-        for arm, tables in runs.items()
+        name: _brief(value)
+        if name == "differences"
+        else {metric: {key: value[metric][key] for key in ("mean", "low", "high")} for metric in METRICS}
+        for name, value in measured.items()
     }
 
 
-def _metrics(
-    run: pd.DataFrame, is_positive: NDArray[np.bool_], positive: str, classes: Sequence[str], weights: Floats
-) -> Floats:
-    scores = run[f"p_{positive}"].to_numpy(dtype=np.float64)
-    called = _called_positive(run, positive, classes)
-    counted = np.stack([called & is_positive, called & ~is_positive, ~called & is_positive], axis=1)
-    hits, false_alarms, misses = (weights @ counted.astype(np.float64)).T
-    return np.stack(
-        [
-            divide(hits, hits + false_alarms),
-            divide(hits, hits + misses),
-            divide(2 * hits, 2 * hits + false_alarms + misses),
-            weighted_auroc(scores, is_positive, weights),
-        ]
-    )
-
-
-def _called_positive(run: pd.DataFrame, positive: str, classes: Sequence[str]) -> NDArray[np.bool_]:
-    probabilities = run[[f"p_{name}" for name in classes]].to_numpy(dtype=np.float64)
-    column = list(classes).index(positive)
-    if len(classes) == 2:
-        return np.asarray(probabilities[:, column] >= 0.5)
-    return np.asarray(probabilities.argmax(axis=1) == column)
-
-
-def _summaries(observed: Floats, resampled: Floats, confidence: float) -> dict[str, Any]:
-    return {
-        metric: {
-            **_summary(_over_seeds(observed[row])[0], _over_seeds(resampled[row]), confidence),
-            "by_seed": [_or_none(value) for value in observed[row, :, 0]],
-        }
-        for row, metric in enumerate(METRICS)
-    }
-
-
-def _differences(
-    observed: dict[str, Floats], resampled: dict[str, Floats], later: str, earlier: str, confidence: float
+def _measured(
+    tested: Tested, wanted: list[tuple[str, str]], config: CompareConfig, seed: int, purpose: str
 ) -> dict[str, Any]:
-    return {
-        metric: _summary(
-            _over_seeds(observed[later][row])[0] - _over_seeds(observed[earlier][row])[0],
-            _over_seeds(resampled[later][row]) - _over_seeds(resampled[earlier][row]),
-            confidence,
+    """The metrics of every arm by its name, and `differences`."""
+    observed = measure(tested, np.ones((1, len(tested.images))))
+    generator = numpy_generator(seed, "bootstrap", purpose)
+    resampled = bootstrap(lambda weights: measure(tested, weights), tested.cluster, config, generator)
+    number = {arm: row for row, arm in enumerate(tested.runs)}
+    found: dict[str, Any] = {
+        arm: summaries(tested, arm, observed[row], resampled[row], config.confidence) for arm, row in number.items()
+    }
+    found["differences"] = {
+        f"{later}-{earlier}": differences(
+            tested,
+            (observed[number[later]], observed[number[earlier]]),
+            (resampled[number[later]], resampled[number[earlier]]),
+            config.confidence,
         )
-        for row, metric in enumerate(METRICS)
+        for later, earlier in wanted
     }
-
-
-def _over_seeds(values: Floats) -> Floats:
-    """Mean over axis 0 of the defined values, NaN where none is defined."""
-    return divide(np.nansum(values, axis=0), (~np.isnan(values)).sum(axis=0).astype(np.float64))
-
-
-def _summary(mean: float, resampled: Floats, confidence: float) -> dict[str, Any]:
-    low, high = percentile_interval(resampled, confidence)
-    known = not np.isnan(mean)
-    return {
-        "mean": _or_none(mean),
-        "low": low if known else None,
-        "high": high if known else None,
-        "undefined_resamples": int(np.isnan(resampled).sum()),
-    }
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return found

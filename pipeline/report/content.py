@@ -84,10 +84,17 @@ class ReportInput:
     examples: Sequence[Example] = ()
     plan: Mapping[str, Any] | None = None
     """`Plan.model_dump()`, and `decoys`: whether images without marks were filled at borrowed places as well."""
-    probe: Mapping[str, Any] | None = None
-    """What `cleansing_probe` returned."""
+    held_back: pd.DataFrame | None = None
+    """held_back.parquet: `image_id`, `kind`, `reason` are counted."""
+    fingerprint: Mapping[str, Any] | None = None
+    """fingerprint.json: `verdict`, `classes` (AUROC of the class at filled places), `trace` (what `cleansing_probe`
+    returned), `words`."""
+    residual: Mapping[str, Any] | None = None
+    """residual.json: what detectors still find at filled places, and `words`."""
     comparison: Mapping[str, Any] | None = None
     """comparison.json."""
+    repairs: Mapping[str, Any] | None = None
+    """repairs.json: `ranking` (see `pipeline.report.ranking.rank`) and `words`."""
     review_hint: str | None = None
     """How to review, when the audit awaits review: a command or an address."""
     provenance: Mapping[str, Any] = field(default_factory=dict)

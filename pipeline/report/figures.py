@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.report.compare import ARMS, METRICS
+from pipeline.report.metrics import METRICS
+from pipeline.report.predictions import ARMS
 from pipeline.report.verdict import NAMES
 
 TITLES = {
@@ -44,7 +46,6 @@ def comparison_figure(comparison: Mapping[str, Any], theme: Theme = LIGHT) -> st
     """PNG data address: one panel a metric, one line a condition, dot and interval per arm, small dots per seed."""
     conditions = [name for name in TITLES if name in comparison["conditions"]]
     figure = Figure(figsize=(11, 1.15 + 0.62 * len(conditions)), facecolor=theme.ground, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
     panels = figure.subplots(1, len(METRICS), sharey=True, gridspec_kw={"wspace": 0.12})
     for panel, metric in zip(panels, METRICS, strict=True):
         _panel(panel, metric, [comparison["conditions"][name] for name in conditions], theme)
@@ -53,8 +54,54 @@ def comparison_figure(comparison: Mapping[str, Any], theme: Theme = LIGHT) -> st
     panels[0].set_ylim(len(conditions) - 0.5, -0.5)
     handles = [_handle(arm, theme) for arm in ARMS if any(arm in c for c in comparison["conditions"].values())]
     figure.legend(handles=handles, loc="outside upper left", ncols=3, frameon=False, labelcolor=theme.text)
+    return _address(figure)
+
+
+def reliability_figure(comparison: Mapping[str, Any], theme: Theme = LIGHT) -> str:
+    """PNG data address: one panel a condition, share of positives against probability, a dot and interval a bin."""
+    conditions = [name for name in TITLES if name in comparison["conditions"]]
+    figure = Figure(figsize=(11, 3.5), facecolor=theme.ground, layout="constrained")
+    panels = figure.subplots(1, len(conditions), sharey=True, squeeze=False)[0]
+    for panel, name in zip(panels, conditions, strict=True):
+        _reliability(panel, name, comparison["conditions"][name], theme)
+    panels[0].set_ylabel(f"share of {comparison['positive']}", color=theme.text)
+    handles = [_handle(arm, theme) for arm in ARMS if arm in comparison["arms"]]
+    figure.legend(handles=handles, loc="outside upper left", ncols=3, frameon=False, labelcolor=theme.text)
+    return _address(figure)
+
+
+def _reliability(panel: Axes, name: str, condition: Mapping[str, Any], theme: Theme) -> None:
+    panel.set_facecolor(theme.ground)
+    panel.plot([0, 1], [0, 1], color=theme.faint, linewidth=1.2)
+    counts: list[int] = []
+    for arm in (arm for arm in ARMS if arm in condition["calibration"]):
+        bins = condition["calibration"][arm]["bins"]
+        share, low, high = (np.array([each["positives"][key] for each in bins]) for key in ("mean", "low", "high"))
+        panel.errorbar(
+            [each["probability"] for each in bins],
+            share,
+            [share - low, high - share],
+            fmt=MARKERS[arm],
+            color=theme.arms[arm],
+            elinewidth=1,
+            markersize=5,
+            markeredgecolor=theme.ground,
+        )
+        counts += [each["n"] for each in bins]
+    per_bin = "–".join(str(count) for count in sorted({min(counts), max(counts)}))
+    panel.set_title(f"{TITLES[name]}, N per bin {per_bin}", color=theme.text, fontsize=10, loc="left")
+    panel.set_xlabel("probability", color=theme.text)
+    panel.set_xlim(-0.03, 1.03)
+    panel.set_ylim(-0.03, 1.03)
+    panel.set_aspect("equal")
+    panel.tick_params(colors=theme.text, length=0)
+    for spine in panel.spines.values():
+        spine.set_color(theme.faint)
+
+
+def _address(figure: Figure) -> str:
     stream = io.BytesIO()
-    canvas.print_figure(stream, format="png", dpi=150, metadata={"Software": None})
+    FigureCanvasAgg(figure).print_figure(stream, format="png", dpi=150, metadata={"Software": None})
     return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 

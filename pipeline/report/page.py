@@ -8,11 +8,14 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pipeline.report.compare import ARMS, METRICS
 from pipeline.report.content import Example, ReportInput
-from pipeline.report.figures import DARK, LIGHT, TITLES, comparison_figure
+from pipeline.report.figures import DARK, LIGHT, TITLES, comparison_figure, reliability_figure
+from pipeline.report.groups import MIN_SUPPORT
+from pipeline.report.method import method
+from pipeline.report.metrics import METRICS
 from pipeline.report.pictures import panes
-from pipeline.report.verdict import NAMES, change, direction, interval, verdict
+from pipeline.report.tables import characteristics, composition, group_rows, held_back, reasons
+from pipeline.report.verdict import NAMES, alarms, change, cleansing, direction, interval, number, verdict
 
 MAX_EXAMPLES = 24
 """Examples with pictures in one report; the rest is counted as omitted."""
@@ -57,20 +60,27 @@ def render_report(content: ReportInput) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(show=show, words=words, interval=interval, change=change, direction=direction)
+    environment.filters.update(
+        show=show, words=words, interval=interval, change=change, direction=direction, fixed=number
+    )
     environment.tests["nested"] = lambda value: isinstance(value, Mapping) and not _has_interval(value)
     shown = pick_examples(content.examples, MAX_EXAMPLES)
     return environment.get_template("report.html.j2").render(
         report=content,
         sentences=summary(content),
+        alarms=alarms(content.fingerprint),
         composition=composition(content.images, content.dataset.classes),
-        reasons=_reasons(content.problems),
+        characteristics=characteristics(content.images),
+        method=method(content),
+        reasons=reasons(content.problems),
         findings=[_card(finding, shown) for finding in sort_findings(content.findings)],
         omitted=len(content.examples) - len(shown),
         status_meaning=STATUS_MEANING,
+        held_back=held_back(content.held_back),
         figures=None if content.comparison is None else _figures(content.comparison),
+        group_rows=group_rows,
+        smallest_group=MIN_SUPPORT,
         conditions=TITLES,
-        arms=ARMS,
         metrics=METRICS,
         names=NAMES,
     )
@@ -84,7 +94,7 @@ def summary(content: ReportInput) -> list[str]:
     found = f"{total} finding{'' if total == 1 else 's'} ({counts})" if total else "No finding"
     sentences = [f"{found} in {len(content.images):,} images of {content.dataset.title}.", *leaks(content.checks)]
     if content.comparison is not None:
-        return sentences + verdict(content.comparison)
+        return [*sentences, *cleansing(content.fingerprint, content.residual), *verdict(content.comparison)]
     if content.review_hint is not None:
         return [*sentences, f"The findings await review: {content.review_hint}"]
     return [*sentences, "Nothing was removed and nothing retrained, so no claim about a gain is made here."]
@@ -107,17 +117,6 @@ def leaks(checks: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _mean_of(value: Any) -> float:
     return float(value["mean"]) if isinstance(value, Mapping) and value.get("mean") is not None else 0.0
-
-
-def composition(images: pd.DataFrame, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Images by source, split and class, and patients; one line per source and split, then the total."""
-    source = images["source"].astype("object").where(images["source"].notna(), "unknown")
-    split = images["split"].astype("object").where(images["split"].notna(), "none")
-    lines = [
-        _count(part, classes, source=str(key[0]), split=str(key[1]))
-        for key, part in images.groupby([source, split], sort=True)
-    ]
-    return [*lines, _count(images, classes, source="all", split="")]
 
 
 def sort_findings(findings: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -159,22 +158,6 @@ def words(key: str) -> str:
     return key.replace("_", " ")
 
 
-def _count(part: pd.DataFrame, classes: Sequence[str], **place: str) -> dict[str, Any]:
-    return {
-        **place,
-        "classes": [int((part["label"] == name).sum()) for name in classes],
-        "total": len(part),
-        "patients": int(part["patient_id"].nunique()),
-        "unknown_patients": int(part["patient_id"].isna().sum()),
-    }
-
-
-def _reasons(problems: pd.DataFrame | None) -> list[tuple[str, int]] | None:
-    if problems is None:
-        return None
-    return [(str(reason), int(count)) for reason, count in problems["reason"].value_counts().sort_index().items()]
-
-
 def _card(finding: Mapping[str, Any], shown: Sequence[Example]) -> dict[str, Any]:
     quoted = f" “{finding['text']}”" if finding.get("text") else ""
     facts = {
@@ -199,5 +182,6 @@ def _has_interval(value: Any) -> bool:
     return isinstance(value, Mapping) and "low" in value and "high" in value
 
 
-def _figures(comparison: Mapping[str, Any]) -> dict[str, str]:
-    return {"light": comparison_figure(comparison, LIGHT), "dark": comparison_figure(comparison, DARK)}
+def _figures(comparison: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    drawn = {"comparison": comparison_figure, "reliability": reliability_figure}
+    return {name: {"light": draw(comparison, LIGHT), "dark": draw(comparison, DARK)} for name, draw in drawn.items()}

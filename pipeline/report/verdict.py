@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-NAMES = {"precision": "precision", "recall": "recall", "f1": "F1", "auroc": "AUROC"}
+NAMES = {"precision": "precision", "recall": "recall", "specificity": "specificity", "f1": "F1", "auroc": "AUROC"}
 CONDITION_NAMES = {
     "raw": "the test images as they are",
     "cleansed": "the cleansed test images",
@@ -64,10 +64,41 @@ def verdict(comparison: Mapping[str, Any]) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
+def cleansing(fingerprint: Numbers | None, residual: Numbers | None) -> list[str]:
+    """Whether the cleanse itself was sound."""
+    sentences = alarms(fingerprint)
+    if fingerprint is not None and fingerprint["verdict"] == "undecided":
+        sentences.append(
+            "The fingerprint check of the cleanse is undecided: whether the filled places tell the classes better than "
+            f"before cannot be said from these images ({_told(fingerprint)})."
+        )
+    if residual is not None and residual["still_found"]:
+        sentences += residual["words"][:1]
+    return sentences
+
+
+def alarms(fingerprint: Numbers | None) -> list[str]:
+    """A failed fingerprint check is called a failure, before any gain is told."""
+    if fingerprint is None or fingerprint["verdict"] != "failed":
+        return []
+    return [
+        "The cleanse FAILED its fingerprint check: from the filled places alone the classes are easier to tell than "
+        f"before ({_told(fingerprint)}). A gain below may be that fingerprint, not the repair."
+    ]
+
+
+def _told(fingerprint: Numbers) -> str:
+    seen = fingerprint["classes"]
+    return (
+        f"AUROC {interval(seen['before'])} before, {interval(seen['after'])} after, difference "
+        f"{change(seen['difference'])}, N = {seen['images']:,}"
+    )
+
+
 def _effect(condition: Numbers, difference: str) -> str:
-    """What a difference did to recall, precision and AUROC, in words."""
+    """What a difference did to recall, specificity, precision and AUROC, in words."""
     moved, unmoved = [], []
-    for metric in ("recall", "precision", "auroc"):
+    for metric in ("recall", "specificity", "precision", "auroc"):
         value = condition["differences"][difference][metric]
         way = direction(value)
         if way:
@@ -131,7 +162,7 @@ def _raw(conditions: Numbers) -> list[str]:
         if condition and "after-before" in condition["differences"]:
             sentences.append(_sentence(_said(name, condition)))
     raw = conditions.get("raw", {}).get("differences", {}).get("after-before", {})
-    if any(direction(value) < 0 for value in raw.values()):
+    if any(direction(raw[metric]) < 0 for metric in NAMES if metric in raw):
         sentences.append(
             "The drop on the test images as they are can be the right result: those images carry the marks too, "
             "and a classifier that no longer reads them loses points it should never have had."

@@ -39,7 +39,7 @@ Sources of the training images: {sources}.
 
 {network}, {size} x {size} pixels, at most {config.epochs} epochs ({epochs} done, epoch {best} kept), batches of \
 {config.batch_size}, AdamW (learning rate {config.learning_rate:g}, weight decay {config.weight_decay:g}, linear \
-warm-up, cosine decay), cross-entropy with classes weighted by inverse frequency, {augmentation}, seed {seed}.
+warm-up, cosine decay), cross-entropy, {balance}, {augmentation}, seed {seed}.
 
 ## Metrics
 
@@ -86,6 +86,7 @@ def bundle_card(dataset: DatasetVersion, config: TrainConfig, seed: int, record:
         config=config,
         epochs=len(record.history),
         best=record.best["epoch"],
+        balance=_BALANCE[config.sampling],
         augmentation=_augmentation(config),
         seed=seed,
         val=len(dataset.rows("val")),
@@ -104,10 +105,18 @@ def bundle_card(dataset: DatasetVersion, config: TrainConfig, seed: int, record:
     )
 
 
+_BALANCE = {
+    "class-weights": "classes weighted by inverse frequency",
+    "sources": "images drawn such that classes, and in each class its sources, weigh alike",
+    "groups": "images drawn such that classes weigh alike and a group of duplicates counts once",
+}
+
+
 def _augmentation(config: TrainConfig) -> str:
-    return (
-        "augmented by small shifts, scales, rotations, brightness and contrast" if config.augment else "not augmented"
-    )
+    changes = ["augmented by small shifts, scales, rotations, brightness and contrast"] if config.augment else []
+    if config.marks:
+        changes.append(f"random marks planted on {config.marks:.0%} of the images of every class")
+    return ", ".join(changes) or "not augmented"
 
 
 def _counts(dataset: DatasetVersion) -> str:

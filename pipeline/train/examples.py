@@ -22,6 +22,8 @@ from pipeline.dataset import DatasetVersion, from_unit, to_unit
 from pipeline.progress import Progress
 from pipeline.randomness import numpy_generator
 from pipeline.train.augment import augment
+from pipeline.train.marks import plant_marks
+from pipeline.train.sampling import Weights, epoch_order, occurrences
 
 _CHUNK = 32
 """Images resized together: 52 MB at 640 x 640."""
@@ -81,20 +83,42 @@ def _resize(dataset: DatasetVersion, rows: NDArray[np.int64], spec: ModelSpec, p
 
 
 class TrainBatches:
-    """Every example once an epoch in a new order, augmented; call `set_epoch` before each epoch.
+    """As many examples an epoch as there are, in a new order, augmented; call `set_epoch` before each epoch.
 
     Order and augmentation depend on (seed, epoch) alone, so a resumed training sees what an undisturbed one sees.
     """
 
     def __init__(
-        self, examples: Examples, spec: ModelSpec, *, batch_size: int, seed: int, augmented: bool, device: torch.device
+        self,
+        examples: Examples,
+        spec: ModelSpec,
+        *,
+        batch_size: int,
+        seed: int,
+        augmented: bool,
+        device: torch.device,
+        weights: Weights | None = None,
+        marks: float = 0.0,
     ) -> None:
-        """`augmented`: whether images are changed by `augment`; `device`: where batches are made."""
+        """Batches of `examples`.
+
+        Args:
+            examples: what is learned from.
+            spec: of the network.
+            batch_size: images a batch, about.
+            seed: of the run.
+            augmented: whether images are changed by `augment`.
+            device: where batches are made.
+            weights: how often each example is expected in an epoch; None: exactly once.
+            marks: probability that random marks are planted on an image, see `plant_marks`.
+        """
         self._examples = examples
         self._spec = spec
         self._seed = seed
         self._augmented = augmented
         self._device = device
+        self._weights = weights
+        self._marks = marks
         # Batches of nearly equal size, at least 2: batch norm cannot train on one image.
         self._count = min(-(-len(examples) // batch_size), len(examples) // 2)
         self._epoch = 1
@@ -108,13 +132,23 @@ class TrainBatches:
 
     def __iter__(self) -> Iterator[Batch]:
         epoch = self._epoch
-        order = numpy_generator(self._seed, "order", epoch).permutation(len(self._examples))
-        for rows in np.array_split(order, self._count):
-            images = self._examples.images(rows).to(self._device)
+        order = epoch_order(len(self._examples), self._weights, numpy_generator(self._seed, "order", epoch))
+        copies = occurrences(order)
+        for places in np.array_split(np.arange(len(order)), self._count):
+            rows = order[places]
+            names = [self._name(row, copy) for row, copy in zip(rows, copies[places], strict=True)]
+            images = self._examples.images(rows)
+            if self._marks:
+                images = plant_marks(images, names, self._seed, epoch, self._marks)
+            images = images.to(self._device)
             if self._augmented:
-                ids = [self._examples.image_ids[row] for row in rows]
-                images = augment(images, ids, self._seed, epoch)
+                images = augment(images, names, self._seed, epoch)
             yield {"image": self._spec.preprocess(images), "label": self._examples.labels[rows]}
+
+    def _name(self, row: int, copy: int) -> str:
+        """Names the random numbers of an example: one that is drawn twice in an epoch changes in two ways."""
+        name = self._examples.image_ids[row]
+        return f"{name} copy {copy}" if copy else name
 
 
 class PlainBatches:

@@ -34,6 +34,7 @@ from pipeline.progress import Progress
 from pipeline.randomness import derive_seed
 from pipeline.train.examples import Examples, PlainBatches, TrainBatches
 from pipeline.train.record import Record
+from pipeline.train.sampling import Weights
 
 _LOGGER = logging.getLogger("cxr_audit.train")
 _LOGGER.addHandler(logging.NullHandler())
@@ -74,6 +75,7 @@ class Session:
         train: Examples,
         val: Examples,
         class_weights: Tensor,
+        sampling: Weights | None = None,
         checkpoint: Path,
         device: torch.device,
         progress: Progress,
@@ -88,6 +90,7 @@ class Session:
             train: what is learned from.
             val: what chooses the epoch.
             class_weights: weight of each class in the loss, float32 (classes,).
+            sampling: how often each training image is expected in an epoch; None: exactly once.
             checkpoint: file written after every epoch and continued from when it exists.
             device: where the network is trained.
             progress: told after every step.
@@ -97,7 +100,14 @@ class Session:
         self.config = config
         self.record = Record()
         self._train = TrainBatches(
-            train, spec, batch_size=config.batch_size, seed=seed, augmented=config.augment, device=device
+            train,
+            spec,
+            batch_size=config.batch_size,
+            seed=seed,
+            augmented=config.augment,
+            device=device,
+            weights=sampling,
+            marks=config.marks,
         )
         self._val = PlainBatches(val, spec, config.batch_size)
         self._seed = seed

@@ -21,6 +21,7 @@ from pipeline.train.card import bundle_card
 from pipeline.train.examples import Examples, load_examples
 from pipeline.train.load import model_errors
 from pipeline.train.record import Record
+from pipeline.train.sampling import Draw, draw
 
 _CHECKED = 16
 """Validation images the finished classifier is checked with."""
@@ -39,8 +40,9 @@ def fit(
 ) -> Path:
     """Train on split `train`, keep the epoch that is best on split `val`, write a bundle.
 
-    Class-balanced cross-entropy, AdamW, warm-up and cosine schedule. Best: highest AUROC (one-vs-rest, averaged over
-    the classes), among equals the lowest loss; training stops `config.patience` epochs after the best one.
+    Cross-entropy, classes balanced as `config.sampling` says, AdamW, warm-up and cosine schedule. Best: highest AUROC
+    (one-vs-rest, averaged over the classes), among equals the lowest loss; training stops `config.patience` epochs
+    after the best one.
     Same arguments, machine and number of threads: same bytes, interrupted or not. An interrupted training continues
     after its last whole epoch, from `<out>.training.partial/`, which goes when the bundle is written.
 
@@ -73,6 +75,7 @@ def fit(
             weights_seed = derive_seed(seed, "weights")
             network, spec = build(config.network, classes=dataset.meta.classes, input_size=size, seed=weights_seed)
             train, val = (load_examples(dataset, split, spec, cache or partial, progress) for split in ("train", "val"))
+            drawn = draw(dataset, config.sampling)
             session = Session(
                 network,
                 spec,
@@ -80,7 +83,9 @@ def fit(
                 seed,
                 train=train,
                 val=val,
-                class_weights=weights,
+                # Drawing balances the classes already.
+                class_weights=weights if drawn.weights is None else torch.ones_like(weights),
+                sampling=drawn.weights,
                 checkpoint=partial / f"checkpoint-{_request(dataset, config, seed)}.pt",
                 device=torch.device(device),
                 progress=progress,
@@ -89,7 +94,7 @@ def fit(
             _use_best_epoch(network, spec, record, val)
             with atomic_folder(out) as folder:
                 save_bundle(folder, network, spec, bundle_card(dataset, config, seed, record, source_note))
-                write_json(folder / "metrics.json", _metrics(dataset, config, seed, record))
+                write_json(folder / "metrics.json", _metrics(dataset, config, seed, record, drawn))
     shutil.rmtree(partial, ignore_errors=True)
     return out
 
@@ -130,12 +135,13 @@ def _use_best_epoch(network: nn.Module, spec: ModelSpec, record: Record, val: Ex
     check_classifier(network, spec, val.images(np.arange(min(_CHECKED, len(val)))))
 
 
-def _metrics(dataset: DatasetVersion, config: TrainConfig, seed: int, record: Record) -> dict[str, Any]:
+def _metrics(dataset: DatasetVersion, config: TrainConfig, seed: int, record: Record, drawn: Draw) -> dict[str, Any]:
     return {
         "selected_by": "val_auroc (one-vs-rest, averaged over the classes); among equal epochs the lowest val_loss",
         "best": record.best,
         "history": record.history,
         "images": {split: _counts(dataset, split) for split in ("train", "val")},
+        "drawn": drawn.record,
         "seed": seed,
         "dataset": {"name": dataset.meta.name, "version": dataset.meta.version},
         "config": config.model_dump(),

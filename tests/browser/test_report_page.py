@@ -94,10 +94,11 @@ def test_sections_are_there_and_reachable(page: Page) -> None:
     headings = page.locator("h2").all_inner_texts()
     assert headings == [
         "Summary",
-        "What was audited",
-        "Findings",
-        "Before and after",
-        "Limits of the claim",
+        "Question",
+        "Data",
+        "Method",
+        "Result",
+        "Limits",
         "Provenance",
     ]
     for link in page.locator("nav a").all():
@@ -109,7 +110,7 @@ def test_every_picture_loads_and_has_words(page: Page, scheme: str) -> None:
     page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     page.wait_for_function("[...document.images].every(i => i.complete)")
     widths = page.evaluate("[...document.images].map(i => i.naturalWidth)")
-    assert len(widths) == 5
+    assert len(widths) == 6
     assert min(widths) > 0
     assert page.evaluate("[...document.images].every(i => i.alt.length > 10)")
 

@@ -64,7 +64,7 @@ def test_findings_above_a_status() -> None:
 
 
 def test_a_person_wins_over_the_policy(tmp_path: Path) -> None:
-    from flows.remediate import accepted_findings
+    from flows.cleansing import accepted_findings
     from pipeline.review import record_decision
 
     findings = [

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipeline import artifacts
 from pipeline.artifacts import (
     RunFolder,
     atomic_file,
@@ -111,3 +112,16 @@ def test_ledger_bytes_hold_no_time(tmp_path: Path) -> None:
 def test_code_version_sees_its_parts() -> None:
     assert code_version("pipeline.ingest") != code_version("pipeline.flag")
     assert code_version("pipeline.ingest") == code_version("pipeline.ingest")
+
+
+def test_code_version_sees_every_file_of_the_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in artifacts._KERNEL:
+        (tmp_path / f"pipeline/{name}.py").parent.mkdir(exist_ok=True)
+        (tmp_path / f"pipeline/{name}.py").write_text("1")
+    (tmp_path / "pipeline/fills.py").unlink()
+    (tmp_path / "pipeline/fills").mkdir()
+    (tmp_path / "pipeline/fills/one.py").write_text("1")
+    monkeypatch.setattr(artifacts, "_SOURCE_ROOT", tmp_path)
+    before = code_version.__wrapped__()
+    (tmp_path / "pipeline/fills/two.py").write_text("2")
+    assert code_version.__wrapped__() != before

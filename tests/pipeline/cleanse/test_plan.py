@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from pipeline.cleanse import Plan, make_plan, regions_to_clean
+from pipeline.cleanse import Plan, PlanLine, make_plan, regions_to_clean
+from pipeline.cleanse.plan import policies
 from pipeline.config import CleanseConfig
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import EmptyResultError, InputError
@@ -39,13 +40,13 @@ def test_permuting_labels_changes_no_selection(
     permuted = make_plan(findings, regions, make_dataset(labels=labels, name="permuted"), CONFIG)
     assert regions_to_clean(plain, regions).equals(regions_to_clean(permuted, regions))
     assert plain.identity() == permuted.identity()
-    assert plain.classes != permuted.classes
+    assert plain.impact != permuted.impact
 
 
 def test_counts_by_hand(dataset: DatasetVersion, regions: pd.DataFrame, findings: Findings) -> None:
     plan = make_plan(findings, regions, dataset, CONFIG)
     # 16 x 12 original pixels at scale 1/2 are 8 x 6, dilated by 1: 10 x 8 = 80 stored pixels.
-    covid, rest = plan.classes["covid"], plan.classes["rest"]
+    covid, rest = plan.impact["covid"], plan.impact["rest"]
     assert (covid.images, covid.of, covid.regions, covid.pixels) == (10, 12, 10, 800)
     assert (rest.images, rest.of, rest.regions, rest.pixels) == (1, 12, 1, 80)
     assert plan.lines[0].regions == {"covid": 10, "rest": 1}
@@ -101,3 +102,40 @@ def test_unknown_finding_fill_and_image_are_named(
         make_plan(findings, regions, dataset, CleanseConfig(fill="bluur"))
     with pytest.raises(InputError, match="1 images with regions are not in data set v0"):
         make_plan(findings, regions.replace({"image_id": {"id08": "stranger"}}), dataset, CONFIG)
+
+
+def line(policy: str, kind: str = "side", text: str | None = None, by: str = "reviewer ann") -> PlanLine:
+    return PlanLine.model_validate({"finding": "F", "kind": kind, "text": text, "policy": policy, "decided_by": by})
+
+
+@pytest.mark.parametrize(
+    ("lines", "policy"),
+    [
+        ([line("remove"), line("keep")], "keep"),  # the more cautious
+        ([line("keep"), line("remove", text="L")], "remove"),  # a text before any text
+        ([line("keep", "mark"), line("remove")], "remove"),  # a kind before every printed kind
+        ([line("remove", text="L", by="policy: confirmed"), line("keep", "mark")], "keep"),  # a person before a policy
+        ([line("normalise"), line("review"), line("remove")], "review"),
+    ],
+)
+def test_which_of_several_lines_decides(regions: pd.DataFrame, lines: list[PlanLine], policy: str) -> None:
+    for order in (lines, lines[::-1]):
+        decided = policies(Plan(dataset="v0", fill="telea", dilation=1, lines=tuple(order)), regions)
+        assert set(decided.loc[regions["kind"] == "side", "policy"]) == {policy}
+
+
+def test_kept_words_are_never_touched(dataset: DatasetVersion, regions: pd.DataFrame, findings: Findings) -> None:
+    regions.loc[0, "text"] = "R"
+    config = CleanseConfig(fill="median", keep_words=("r",))
+    plan = make_plan(findings, regions, dataset, config, {"F1": "reviewer ann"})
+    anything = plan.model_copy(update={"lines": (plan.lines[0].model_copy(update={"text": None}),)})
+    assert regions_to_clean(anything, regions).index.tolist() == list(range(1, 11))
+    assert policies(anything, regions)["policy"].iloc[0] == "keep"
+
+
+def test_kept_findings_are_shown_and_protect_their_regions(dataset: DatasetVersion, regions: pd.DataFrame) -> None:
+    everything = [{"id": "F1", "kind": "mark", "status": "confirmed"}, {"id": "F2", "kind": "date", "status": "keep"}]
+    plan = make_plan(everything, regions, dataset, CONFIG, left={"F2": ("keep", "reviewer ann: keep")})
+    assert [(entry.finding, entry.policy) for entry in plan.lines] == [("F1", "remove"), ("F2", "keep")]
+    assert [entry.regions for entry in plan.lines] == [{"rest": 1, "covid": 10}, {"rest": 1, "covid": 2}]
+    assert set(regions_to_clean(plan, regions)["kind"]) == {"side"}

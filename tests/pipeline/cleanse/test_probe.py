@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from torch import Tensor
 
 from pipeline.cleanse import apply_plan, cleansing_probe, make_plan
 from pipeline.cleanse.probe import texture
 from pipeline.config import CleanseConfig
-from pipeline.dataset import DatasetVersion
+from pipeline.dataset import DatasetVersion, derive_version
 
 
 def test_flat_fill_is_told_apart(
@@ -25,23 +26,40 @@ def test_flat_fill_is_told_apart(
     assert (probe["cleansed"], probe["untouched"], probe["same_place"]) == (11, 11, 11)
 
 
-def test_untouched_images_cannot_be_told_apart(
-    dataset: DatasetVersion, regions: pd.DataFrame, findings: list[dict[str, Any]]
+def test_a_perfect_fill_cannot_be_told_apart(
+    tmp_path: Path, dataset: DatasetVersion, regions: pd.DataFrame, findings: list[dict[str, Any]]
 ) -> None:
-    # A perfect fill gives noise like anywhere else: ask about places where nothing was printed or filled.
-    regions = regions.assign(x0=60.0, x1=76.0, y0=60.0, y1=72.0)
-    plan = make_plan(findings, regions, dataset, CleanseConfig(dilation=1.0))
-    probe = cleansing_probe(dataset, dataset, plan, regions)
+    # Where nothing was printed, the pixels of the same place of another image are ground like any other.
+    place = (slice(None), slice(28, 36), slice(38, 46))
+    regions = regions.assign(x0=60.0, x1=76.0, y0=56.0, y1=72.0)
+
+    def edit(table: pd.DataFrame, images: Tensor) -> Tensor:
+        edited = images.clone()
+        edited[:, *place] = images.roll(5, dims=0)[:, *place]
+        return edited
+
+    cleansed = derive_version(dataset, tmp_path / "perfect", np.arange(len(dataset)), edit, "perfect", {})
+    plan = make_plan(findings, regions, dataset, CleanseConfig(dilation=0.0))
+    probe = cleansing_probe(dataset, cleansed, plan, regions)
+    assert probe["cleansed"] == 11
     assert probe["auroc"]["low"] < 0.5 < probe["auroc"]["high"]
 
 
 def test_too_few_patches_give_no_number(
-    dataset: DatasetVersion, regions: pd.DataFrame, findings: list[dict[str, Any]]
+    tmp_path: Path, dataset: DatasetVersion, regions: pd.DataFrame, findings: list[dict[str, Any]]
 ) -> None:
     few = regions[:4]
     plan = make_plan(findings, few, dataset, CleanseConfig(dilation=1.0))
-    probe = cleansing_probe(dataset, dataset, plan, few)
+    probe = cleansing_probe(dataset, apply_plan(dataset, plan, few, tmp_path), plan, few)
     assert probe["auroc"] == {"mean": None, "low": None, "high": None}
+    assert probe["cleansed"] == 4
+
+
+def test_what_the_plan_names_but_was_not_filled_is_not_read(
+    tmp_path: Path, dataset: DatasetVersion, regions: pd.DataFrame, findings: list[dict[str, Any]]
+) -> None:
+    plan = make_plan(findings, regions, dataset, CleanseConfig(dilation=1.0))
+    probe = cleansing_probe(dataset, apply_plan(dataset, plan, regions[:4], tmp_path), plan, regions)
     assert probe["cleansed"] == 4
 
 

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from models import ModelSpec
+from models import BundleCard, ModelSpec
+from models.inpainters import Inpainter, save_inpainter
 from pipeline.errors import InputError
 from pipeline.explain.contract import Query
 from pipeline.explain.removal import available_removals, painted_by, removal, scores_without
@@ -158,6 +159,33 @@ def test_unknown_removals_are_named(how, message):
 def test_an_inpainter_that_returns_something_else_is_named(images, keep):
     with pytest.raises(InputError, match=r"returned \(3, 1, 24, 16\) for images \(3, 1, 24, 32\)"):
         removal(lambda shown, _: shown[..., :16], SPEC)(images, keep)
+
+
+class Quarter(nn.Module):
+    """In the form of LaMa: a quarter of full intensity wherever it paints."""
+
+    def forward(self, images, mask):
+        return images * (1 - mask) + 0.25 * mask
+
+
+def test_a_network_from_a_file_paints(images, keep, tmp_path):
+    torch.jit.script(Quarter()).save(str(tmp_path / "quarter.pt"))
+    removed = removal(f"torchscript:{tmp_path / 'quarter.pt'}", SPEC)(images, keep)
+    torch.testing.assert_close(removed[keep == 0], SPEC.normalise(torch.full((74,), 0.25)))
+    with pytest.raises(InputError, match=r"none\.pt cannot be read"):
+        removal("torchscript:none.pt", SPEC)
+
+
+def test_the_learned_fill_paints_half_of_an_image(images, tmp_path):
+    """LIME-G takes half of all superpixels at once: holes far larger than marks, in one batch."""
+    save_inpainter(tmp_path / "bundle", Inpainter(seed=1), BundleCard("1", "toy", "toy", "tests", "none", "card"))
+    draws = torch.rand(3, 1, 3, 4, generator=torch.Generator().manual_seed(1)) < 0.5
+    half = nn.functional.interpolate(draws.float(), (24, 32))
+    for name in ("learned", f"learned:{tmp_path / 'bundle'}"):
+        removed = removal(name, SPEC)(images, half)
+        assert removed.isfinite().all()
+        assert torch.equal(removed[half == 1], images[half == 1])
+        assert (removed[half == 0] != images[half == 0]).float().mean() > 0.95
 
 
 class Counting(nn.Module):

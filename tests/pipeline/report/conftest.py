@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.config import CompareConfig
 from pipeline.dataset import DatasetMeta
-from pipeline.report import Example, ReportInput, compare
+from pipeline.report import Example, ReportInput, compare, render_report
 from pipeline.types import Box
 
 # How far the mean score of positive images lies above that of the others, by condition and arm.
@@ -66,7 +66,7 @@ def comparison() -> dict[str, Any]:
     return compare(simulate(), "covid", ["rest", "covid"], CompareConfig(bootstrap=300))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def audit() -> ReportInput:
     """The least a report needs: an audit that awaits review."""
     images = pd.DataFrame(
@@ -92,7 +92,7 @@ def audit() -> ReportInput:
     return ReportInput("run-1", meta, images, findings, review_hint="cxr-audit review run-1")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_example() -> Callable[..., Example]:
     def make(finding: str = "F1", number: int = 0, size: tuple[int, int] = (96, 120)) -> Example:
         rows, columns = np.mgrid[: size[0], : size[1]]
@@ -118,7 +118,7 @@ def make_example() -> Callable[..., Example]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def full(audit: ReportInput, make_example: Callable[..., Example], comparison: dict[str, Any]) -> ReportInput:
     """A finished run with every section."""
     return ReportInput(
@@ -155,9 +155,24 @@ def full(audit: ReportInput, make_example: Callable[..., Example], comparison: d
                     "regions": {"covid": 9},
                 }
             ],
-            "classes": {"covid": {"images": 9, "of": 10, "regions": 9, "pixels": 720}},
+            "impact": {
+                "covid": {
+                    "images": 9,
+                    "of": 10,
+                    "regions": 9,
+                    "pixels": 720,
+                    "share": 0.0125,
+                    "in_lungs": 0,
+                    "held_back": 2,
+                }
+            },
         },
-        probe={"auroc": {"mean": 0.6, "low": 0.4, "high": 0.8}, "cleansed": 9, "untouched": 9, "patients": 12},
         comparison=comparison,
         provenance={"command": "cxr-audit run study.yaml", "versions": {"torch": "2.13.0"}},
     )
+
+
+@pytest.fixture(scope="session")
+def page(full: ReportInput) -> str:
+    """The finished run's report."""
+    return render_report(full)

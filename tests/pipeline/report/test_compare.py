@@ -134,6 +134,7 @@ def test_schema(comparison: dict[str, Any]) -> None:
     assert comparison["seeds"] == [0, 1, 2]
     for condition in comparison["conditions"].values():
         for arm in ("before", "after", "control"):
+            assert list(condition[arm]) == ["precision", "recall", "specificity", "f1", "auroc", "brier", "ece"]
             for value in condition[arm].values():
                 assert value["low"] <= value["mean"] <= value["high"]
     swapped = comparison["conditions"]["marker_swapped"]
@@ -141,6 +142,24 @@ def test_schema(comparison: dict[str, Any]) -> None:
     assert swapped["differences"]["after-before"]["auroc"]["mean"] == pytest.approx(
         swapped["after"]["auroc"]["mean"] - swapped["before"]["auroc"]["mean"]
     )
+
+
+def test_any_arms_against_any_baseline(simulated: Predictions) -> None:
+    shifts = {"raw": {"crop to lungs": 1.0, "nothing": 0.5, "telea": 1.5}}
+    frame = simulated(shifts=shifts, n=60)
+    found = compare(frame, "covid", CLASSES, CONFIG, arms=("nothing", "telea", "crop to lungs"), baseline="nothing")
+    assert found["arms"] == ["nothing", "telea", "crop to lungs"]
+    raw = found["conditions"]["raw"]
+    assert list(raw["differences"]) == list(raw["tests"]) == ["telea-nothing", "crop to lungs-nothing"]
+    expected = raw["telea"]["auroc"]["mean"] - raw["nothing"]["auroc"]["mean"]
+    assert raw["differences"]["telea-nothing"]["auroc"]["mean"] == pytest.approx(expected)
+
+
+def test_a_rate_of_one_in_every_seed_has_wilsons_interval() -> None:
+    found = compare(table([0.9, 0.9, 0.9, 0.7, 0.2], LABELS), "covid", CLASSES, CONFIG)["conditions"]["raw"]["before"]
+    assert (found["recall"]["mean"], found["recall"]["high"]) == (1, 1)
+    assert found["recall"]["low"] == pytest.approx(3 / (3 + 1.959964**2))  # Wilson for 3 of 3
+    assert found["specificity"]["mean"] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -12,21 +12,23 @@ import pytest
 
 from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_version
 from pipeline.report import Example, ReportInput, make_example, render_report
-from pipeline.report.page import MAX_EXAMPLES, composition, pick_examples, show
+from pipeline.report.page import MAX_EXAMPLES, pick_examples, show, summary
+from pipeline.report.tables import characteristics, composition
 from pipeline.types import Box, StoreTransform
 
 ADDRESS = re.compile(r"""(?:\b(?:src|srcset|href)=|url\()["']?([^"'>\s)]+)""")
 
 
-def test_full_report_has_every_section_and_the_numbers(full: ReportInput) -> None:
-    page = render_report(full)
+def test_full_report_has_every_section_and_the_numbers(page: str) -> None:
     for section in (
         "summary",
+        "question",
         "data",
-        "model",
+        "method",
         "findings",
         "cleansing",
         "comparison",
+        "calibration",
         "explanations",
         "limits",
         "provenance",
@@ -57,12 +59,11 @@ def test_no_finding_is_not_called_clean(audit: ReportInput) -> None:
     assert "No finding in 20 images" in page
 
 
-def test_same_content_same_bytes(full: ReportInput) -> None:
-    assert render_report(full) == render_report(full)
+def test_same_content_same_bytes(full: ReportInput, page: str) -> None:
+    assert render_report(full) == page
 
 
-def test_page_refers_to_nothing_outside_itself(full: ReportInput) -> None:
-    page = render_report(full)
+def test_page_refers_to_nothing_outside_itself(page: str) -> None:
     addresses = ADDRESS.findall(page)
     assert len(addresses) > 20
     assert [each for each in addresses if not each.startswith(("data:image/", "#"))] == []
@@ -76,6 +77,7 @@ def test_strings_from_outside_are_escaped(full: ReportInput, make_example: Calla
     evil = "<img src=x onerror=alert(1)>\"'"
     content = replace(
         full,
+        comparison=None,
         run_id=evil,
         dataset=replace(full.dataset, title=evil, name=evil),
         images=full.images.assign(source=evil),
@@ -88,6 +90,86 @@ def test_strings_from_outside_are_escaped(full: ReportInput, make_example: Calla
     page = render_report(content)
     assert "<img src=x" not in page
     assert page.count("&lt;img src=x onerror=alert(1)&gt;") > 10
+
+
+CHECKED = {
+    "trace": {"auroc": {"mean": 0.6, "low": 0.4, "high": 0.8}, "cleansed": 9, "untouched": 9, "patients": 12},
+    "classes": {
+        "before": {"mean": 0.6, "low": 0.55, "high": 0.65},
+        "after": {"mean": 0.75, "low": 0.7, "high": 0.8},
+        "difference": {"mean": 0.15, "low": 0.1, "high": 0.2},
+        "images": 400,
+        "patients": 300,
+    },
+    "words": ["Told from filled places."],
+}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [("failed", "The cleanse FAILED its fingerprint check"), ("undecided", "is undecided"), ("passed", None)],
+)
+def test_fingerprint_check_is_said_before_any_gain(full: ReportInput, verdict: str, said: str | None) -> None:
+    content = replace(full, fingerprint={**CHECKED, "verdict": verdict})
+    sentences = summary(content)
+    if said is None:
+        assert "fingerprint" not in " ".join(sentences)
+    else:
+        assert said in sentences[1]
+        assert "0.60 (0.55–0.65) before, 0.75 (0.70–0.80) after, difference +0.15 (+0.10 to +0.20)" in sentences[1]
+        assert "N = 400" in sentences[1]
+    page = render_report(replace(content, comparison=None))
+    assert f'class="status status-{verdict}">{verdict}<' in page
+    assert "Told from filled places." in page
+
+
+def test_what_is_left_is_counted(full: ReportInput) -> None:
+    held_back = pd.DataFrame({"image_id": ["a", "a", "b"], "kind": ["word", "word", "side"], "reason": "in the lungs"})
+    residual = {"still_found": 3, "words": ["3 regions are still found.", "More."]}
+    content = replace(full, held_back=held_back, residual=residual)
+    assert "3 regions are still found." in summary(content)
+    page = render_report(replace(content, comparison=None))
+    assert '<td>word</td><td>in the lungs</td><td class="number">2</td><td class="number">1</td>' in page
+    assert "More." in page
+    assert "Regions held back" in page
+
+
+def test_method_says_splits_seeds_thresholds_and_tests(full: ReportInput, page: str) -> None:
+    assert "training 8, test 4, another source 8" in page
+    assert "Each arm was trained 3 times (seeds 0, 1, 2)" in page
+    assert "no validation predictions to choose a threshold on" in page
+    assert "95 % intervals are percentiles over 300 bootstrap samples of patients" in page
+    assert "McNemar" in page
+    assert "no DeLong test: 200 images of 100 patients are not independent" in page
+    assert "McNemar" not in render_report(replace(full, comparison=None))
+
+
+def test_repairs_are_ranked(full: ReportInput) -> None:
+    gain = {"mean": 0.2, "low": 0.1, "high": 0.3}
+    line = {"rank": 1, "repair": "crop <x>", "is_control": False, "gain": gain, "helps": "yes"}
+    line |= {"by_condition": {"other_source": gain}, "tied_with_best": False}
+    ranking = {"baseline": "nothing", "conditions": ["other_source"], "seeds": 3, "ranking": [line]}
+    page = render_report(replace(full, comparison=None, repairs={"ranking": ranking, "words": ["Cropping wins."]}))
+    assert "crop &lt;x&gt;" in page
+    assert "+0.20 (+0.10 to +0.30)" in page
+    assert "Cropping wins." in page
+
+
+def test_patients_and_views_by_split() -> None:
+    images = pd.DataFrame({"split": ["train", "train", "test"], "sex": ["F", None, "M"], "age": [30.0, 81.0, None]})
+    found = characteristics(images)
+    assert found == {
+        "splits": ["train", "test"],
+        "lines": [
+            ("sex", "F", [1, 0]),
+            ("sex", "M", [0, 1]),
+            ("sex", "unknown", [1, 0]),
+            ("age", "20 to 39", [1, 0]),
+            ("age", "80 or more", [1, 0]),
+            ("age", "unknown", [0, 1]),
+        ],
+    }
+    assert characteristics(images[["split"]]) is None
 
 
 def test_composition_by_hand(audit: ReportInput) -> None:
@@ -111,7 +193,7 @@ def test_examples_are_spread_over_findings_and_capped(full: ReportInput, make_ex
     chosen = pick_examples(many, MAX_EXAMPLES)
     assert len(chosen) == MAX_EXAMPLES
     assert [example.finding for example in chosen[:2]] == ["F1", "F2"]
-    page = render_report(replace(full, examples=many))
+    page = render_report(replace(full, examples=many, comparison=None))
     assert page.count('class="example"') == MAX_EXAMPLES
     assert "17 more examples" in page
     assert len(page) < 3_000_000

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.report import Example
+from pipeline.report import METRICS, Example
 from pipeline.report.figures import DARK, LIGHT, comparison_figure
 from pipeline.report.pictures import LONGEST, as_picture, close_up, outlined, overlay, panes
 from pipeline.types import Box
@@ -82,5 +82,5 @@ def test_figure_is_a_png_with_the_same_bytes_each_time(comparison: dict[str, Any
 
 def test_figure_survives_undefined_values(comparison: dict[str, Any]) -> None:
     nothing = {"mean": None, "low": None, "high": None, "by_seed": [None]}
-    raw = {**comparison["conditions"]["raw"], "before": dict.fromkeys(("precision", "recall", "f1", "auroc"), nothing)}
+    raw = {**comparison["conditions"]["raw"], "before": dict.fromkeys(METRICS, nothing)}
     assert comparison_figure({"conditions": {"raw": raw}}).startswith("data:image/png")

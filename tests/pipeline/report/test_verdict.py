@@ -23,7 +23,7 @@ def test_a_real_gain_and_an_idle_control(comparison: dict[str, Any]) -> None:
     assert "AUROC rose by" in words[0]
     assert "(N = 200)" in words[0]
     assert "the control" in words[1]
-    assert "no measurable change in recall, precision or AUROC" in words[1]
+    assert "no measurable change in recall, specificity, precision or AUROC" in words[1]
     assert "Removing the marks did better than that: AUROC +" in words[1]
 
 
@@ -45,7 +45,7 @@ def test_the_other_source_gap_is_explained_and_few_images_are_named(comparison: 
 def test_no_effect_is_called_no_measurable_change(simulated: Predictions) -> None:
     same = {name: dict.fromkeys(("before", "after", "control"), 1.0) for name in ("raw", "marker_swapped")}
     text = " ".join(verdict(compare(simulated(shifts=same), "covid", ["rest", "covid"], CompareConfig(bootstrap=300))))
-    assert text.count("there was no measurable change in recall, precision or AUROC") == 3
+    assert text.count("there was no measurable change in recall, specificity, precision or AUROC") == 3
     assert "not measurably better" in text
     assert "right result" not in text
     assert "rose" not in text

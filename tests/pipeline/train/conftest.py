@@ -54,6 +54,10 @@ def make_dataset(tmp_path: Path) -> MakeDataset:
                         "split": split,
                         "source": "made",
                         "scale": 1.0,
+                        "pad_x": 0,
+                        "pad_y": 0,
+                        "width": SIZE,
+                        "height": SIZE,
                     }
                     rows.append(dict.fromkeys(IMAGE_COLUMNS) | row)
                     pixels.append(_image(label, generator))
@@ -78,3 +82,23 @@ def discs(make_dataset: MakeDataset) -> DatasetVersion:
 def config() -> TrainConfig:
     """Learns `discs` in a few seconds."""
     return TrainConfig(network="small", input_size=32, epochs=6, patience=6, batch_size=8, learning_rate=3e-3)
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> DatasetVersion:
+    """Six grainy pictures of 200 x 160 pixels, letterboxed, with a white mark at (4, 4) to (40, 20)."""
+    generator = np.random.default_rng(3)
+    side, height, width = 200, 160, 200
+    rows, pixels = [], []
+    for number in range(6):
+        row = {"image_id": f"wide-{number}", "label": "clear", "split": "train", "source": "made", "scale": 1.0}
+        rows.append(dict.fromkeys(IMAGE_COLUMNS) | row | {"width": width, "height": height, "pad_x": 0, "pad_y": 20})
+        picture = np.clip(generator.normal(110, 25, (height, width)), 0, 230)
+        picture[4:20, 4:40] = 255
+        pixels.append(np.pad(picture, ((20, 20), (0, 0))).astype(np.uint8))
+    with write_version(tmp_path / "wide", side, "uint8") as writer:
+        writer.write_shard(0, pd.DataFrame(rows), np.stack(pixels))
+        meta = DatasetMeta("wide", "v1", "Grain with a mark", ("clear", "other"), "other", side, "uint8")
+        writer.finish(meta, writer.shard_table(0), 1)
+        write_json(writer.folder / "lineage.json", {})
+    return DatasetVersion(tmp_path / "wide")

@@ -1,15 +1,19 @@
-"""Every fill keeps the contract of `pipeline.fills`; each also has an answer known by hand."""
+"""Every fill keeps the contract of `pipeline.fills`."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from models.inpainters.bundle import SHIPPED_SHA256
 from pipeline.errors import InputError
-from pipeline.fills import available_fills, fill
+from pipeline.fills import available_fills, fill, fill_version
 
-EVERY = pytest.mark.parametrize("name", available_fills())
+EVERY = pytest.mark.parametrize("name", [*available_fills(), "learned"])
+PLAIN = pytest.mark.parametrize("name", available_fills())
 
 
 def ramp(batch: int = 2, channels: int = 1, size: int = 48) -> Tensor:
@@ -40,7 +44,7 @@ def test_outside_is_bit_identical_and_inputs_are_untouched(name: str) -> None:
     assert not torch.equal(filled, images)
 
 
-@EVERY
+@pytest.mark.parametrize("name", sorted({*available_fills(), "learned"} - {"noise"}))
 def test_fills_with_the_surroundings(name: str) -> None:
     images, where = ramp(), square()
     truth = 0.2 + 0.3 * torch.linspace(0, 1, 48)[:, None] + 0.2 * torch.linspace(0, 1, 48)[None, :]
@@ -56,12 +60,26 @@ def test_nothing_under_the_mask_is_read(name: str) -> None:
 
 
 @EVERY
-def test_result_does_not_depend_on_the_batch(name: str) -> None:
+@pytest.mark.parametrize("seed", [None, 3])
+def test_result_does_not_depend_on_the_batch(name: str, seed: int | None) -> None:
+    def generator() -> torch.Generator | None:
+        return None if seed is None else torch.Generator().manual_seed(seed)
+
     images, where = ramp(batch=3), square(3)
     where[1, 0, 30:40, 0:9] = True
-    together = fill(name)(images, where, None)
-    alone = torch.cat([fill(name)(images[i : i + 1], where[i : i + 1], None) for i in (2, 1, 0)]).flip(0)
+    together = fill(name)(images, where, generator())
+    alone = torch.cat([fill(name)(images[i : i + 1], where[i : i + 1], generator()) for i in (2, 1, 0)]).flip(0)
     assert torch.equal(together, alone)
+
+
+@EVERY
+def test_grey_in_three_channels_stays_grey_and_colours_are_filled_each_for_itself(name: str) -> None:
+    images, where = ramp(), square()
+    grey = fill(name)(images.expand(-1, 3, -1, -1).contiguous(), where, None)
+    assert torch.equal(grey, fill(name)(images, where, None).expand(-1, 3, -1, -1))
+    colour = torch.cat([images, images * 0.5, images.flip(-1)], dim=1)
+    by_channel = torch.cat([fill(name)(plane, where, None) for plane in colour.split(1, dim=1)], dim=1)
+    assert torch.equal(fill(name)(colour, where, None), by_channel)
 
 
 @EVERY
@@ -78,7 +96,7 @@ def test_full_mask_is_refused(name: str) -> None:
         fill(name)(ramp(), where, None)
 
 
-@EVERY
+@PLAIN
 def test_a_single_known_pixel_fills_everything(name: str) -> None:
     images, where = ramp(1), torch.ones_like(square(1))
     images[..., 47, 47], where[..., 47, 47] = 0.25, False
@@ -95,36 +113,23 @@ def test_mask_of_the_wrong_shape_or_type_is_named(name: str) -> None:
         fill(name)(ramp(), square().to(torch.uint8), None)
 
 
-def test_median_is_the_median_of_each_regions_own_ring() -> None:
-    images = torch.full((1, 1, 40, 40), 0.1)
-    images[..., 20:] = 0.7
-    where = torch.zeros(1, 1, 40, 40, dtype=torch.bool)
-    where[..., 5:10, 5:10] = True
-    where[..., 5:10, 30:35] = True
-    filled = fill("median")(images, where, None)
-    assert torch.allclose(filled[..., 5:10, 5:10], torch.tensor(0.1))
-    assert torch.allclose(filled[..., 5:10, 30:35], torch.tensor(0.7))
-
-
-def test_blur_of_one_pixel_is_the_weighted_mean_of_its_neighbours() -> None:
-    images = torch.rand((1, 1, 41, 41), generator=torch.Generator().manual_seed(0))
-    where = torch.zeros(1, 1, 41, 41, dtype=torch.bool)
-    where[..., 20, 20] = True
-    offset = torch.arange(-12, 13, dtype=torch.float64)  # four sigma of 3 pixels
-    weight = torch.exp(-(offset[:, None] ** 2 + offset[None, :] ** 2) / (2 * 3.0**2))
-    weight[12, 12] = 0
-    expected = (weight * images[0, 0, 8:33, 8:33]).sum() / weight.sum()
-    assert fill("blur")(images, where, None)[0, 0, 20, 20].item() == pytest.approx(expected.item(), abs=1e-6)
-
-
-def test_telea_keeps_sixteen_bit_depth() -> None:
-    images = torch.full((1, 1, 32, 32), 20001 / 65535)
-    where = torch.zeros(1, 1, 32, 32, dtype=torch.bool)
-    where[..., 10:20, 10:20] = True
-    filled = fill("telea")(images, where, None)
-    assert (filled * 65535 - 20001).abs().max() < 4  # eight bits would be 45 off
-
-
 def test_unknown_name_names_the_closest() -> None:
-    with pytest.raises(InputError, match=r"no fill 'telae'. Did you mean 'telea'\? Allowed: blur, median, telea"):
+    with pytest.raises(InputError, match=r"no fill 'telae'. Did you mean 'telea'\? Allowed: biharmonic, blur, learned"):
         fill("telae")
+
+
+@pytest.mark.parametrize("name", ["learned:", "torchscript", "torchscript:", "telea:x"])
+def test_a_name_that_lacks_its_file_or_has_one_too_many_is_unknown(name: str) -> None:
+    with pytest.raises(InputError, match="There is no fill"):
+        fill(name)
+
+
+def test_plain_fills_have_no_weights_and_the_learned_one_is_known_by_its_own(tmp_path: Path) -> None:
+    assert fill_version("telea") is None
+    assert fill_version("learned") == SHIPPED_SHA256
+    (tmp_path / "a.pt").write_bytes(b"1")
+    first = fill_version("torchscript:a.pt", tmp_path)
+    (tmp_path / "a.pt").write_bytes(b"2")
+    assert fill_version("torchscript:a.pt", tmp_path) != first
+    with pytest.raises(InputError, match="which does not exist"):
+        fill_version("learned:nowhere", tmp_path)
