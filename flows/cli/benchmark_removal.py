@@ -27,7 +27,7 @@ def removal(
     explained: Annotated[int, typer.Option("--explained", min=2, help="Test images that are explained.")] = 8,
     fill: Annotated[
         str | None,
-        typer.Option("--fill", help="What the generative variants paint with: a fill, e.g. learned; telea if left out."),
+        typer.Option("--fill", help="What the generative variants paint with, e.g. learned; telea if left out."),
     ] = None,
     network: Annotated[str, typer.Option("--network", help="Architecture of the classifier.")] = "resnet18",
     input_size: Annotated[int, typer.Option("--input-size", min=32, help="Its side, pixels.")] = 128,

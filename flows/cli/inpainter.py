@@ -43,7 +43,7 @@ def train(
 ) -> None:
     """Train the inpainter on windows of splits train and val that meet no mark; an interrupted training resumes.
 
-    600 steps take 5 to 10 minutes on one idle processor core. Use it as fill `learned:FOLDER`.
+    600 steps take about three minutes on one idle processor core. Use it as fill `learned:FOLDER`.
     """
     from flows.request import resolve_device
     from pipeline.artifacts import read_json, read_parquet

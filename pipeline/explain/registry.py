@@ -43,8 +43,8 @@ class Method:
 
 
 BEST_FILL = "telea"
-"""What the generative variants ("-g") paint with unless told otherwise. The learned inpainter is at least as plausible, but
-60 times slower for the thousands of small patches of SP-G (docs/explainers.md)."""
+"""What the generative variants ("-g") paint with unless told otherwise. The learned inpainter is at least as plausible,
+but 60 times slower for the thousands of small patches of SP-G (docs/explainers.md)."""
 
 DANCE = "dance:"
 """Before the name of any other explainer: the range of its maps over decoys."""

@@ -16,6 +16,8 @@ RING = 4
 """Least width of the surroundings whose grain is measured, pixels."""
 PLACES = 32
 """Places looked at for grain like that around the hole."""
+STRONGEST = 4.0
+"""Grain is cut there, deviations of that around the hole: an edge that crosses the place is no grain."""
 
 
 def reduced(plane: Plane, hole: Mask, factor: int) -> tuple[Plane, Mask]:
@@ -77,7 +79,8 @@ def grain(residual: Plane, region: Mask, hole: Mask, generator: np.random.Genera
     if len(free):
         corners = free[generator.integers(len(free), size=PLACES)]
         places = [residual[y : y + height, x : x + width] for y, x in corners]
-        result[box] = min(places, key=lambda place: abs(float(place.std()) - strength))
+        best = min(places, key=lambda place: abs(float(place.std()) - strength))
+        result[box] = best.clip(-STRONGEST * strength, STRONGEST * strength)
     else:
         result[box] = strength * generator.standard_normal((height, width))
     return result

@@ -26,8 +26,6 @@ from pipeline.train.inpainter_examples import CleanWindows
 from pipeline.train.inpainter_losses import Judge, composite, judge_loss, matching_loss, structure_loss, texture_loss
 from pipeline.train.load import model_errors
 
-STEPS = 600
-"""Of a training that goes on from the shipped weights."""
 SPLITS = ("train", "val")
 LEARNING_RATE = 1e-3
 """Of a fresh network and of the judge; half of it for a network that was trained before."""

@@ -81,4 +81,4 @@ def epoch_order(count: int, weights: Weights | None, generator: np.random.Genera
 
 def occurrences(order: NDArray[np.int64]) -> NDArray[np.int64]:
     """How often each entry of `order` stood before, so that copies within an epoch can be told apart."""
-    return pd.Series(order).groupby(order).cumcount().to_numpy(dtype=np.int64)
+    return np.asarray(pd.Series(order).groupby(order).cumcount(), dtype=np.int64)

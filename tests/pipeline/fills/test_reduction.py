@@ -45,6 +45,16 @@ def test_grain_is_a_piece_of_what_is_known_and_as_strong_as_beside_the_hole() ->
     assert (windows == lifted).all(axis=(2, 3)).any()
 
 
+def test_an_edge_is_not_lifted_with_the_grain() -> None:
+    residual = np.random.default_rng(0).normal(0, 0.01, (60, 60)).astype(np.float32)
+    region = np.zeros(residual.shape, dtype=np.bool_)
+    region[:, :30] = True
+    residual[30, 30:] = 1.0  # every place as large holds it
+    residual[region] = 0.0
+    strength = residual[:, 30:45].std()
+    assert grain(residual, region, region, np.random.default_rng(1)).max() <= 4 * strength < 1
+
+
 def test_where_nothing_as_large_is_known_grain_is_noise_of_that_strength() -> None:
     residual = np.random.default_rng(0).normal(0, 0.02, (60, 60)).astype(np.float32)
     region = np.zeros((60, 60), dtype=np.bool_)
