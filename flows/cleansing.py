@@ -11,6 +11,7 @@ from flows.steps import Steps
 from flows.tasks import checks, inpainter, repair
 from flows.workspace import Workspace
 from pipeline.artifacts import code_version, content_hash, read_json
+from pipeline.cleanse import Plan
 from pipeline.config import AuditConfig
 from pipeline.review import decisions_of
 from pipeline.types import REGION_KINDS
@@ -53,6 +54,17 @@ def planned(audited: Audited, accepted: dict[str, str], edited: Path | None, dev
     config = audited.config if edited else with_own_inpainter(audited, device, steps)
     key = repair.plan_key(folder, config, accepted, edited)
     steps.once(folder, "plan.yaml", key, lambda: repair.plan(run, dataset, config, accepted, edited))
+
+
+def edited_plan(run: Path) -> bool:
+    """Whether the run holds a plan that a person edited; such a plan is followed without accepted findings too."""
+    path = run / "plan.yaml"
+    return path.exists() and Plan.read(path).edited
+
+
+def plan_changes(run: Path) -> bool:
+    """Whether the run's plan changes any image: it does not where every region is kept or held back."""
+    return any(count.images for count in Plan.read(run / "plan.yaml").impact.values())
 
 
 def with_own_inpainter(audited: Audited, device: str, steps: Steps) -> AuditConfig:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from prefect import flow
 
 from flows.audit import Audited
-from flows.cleansing import accepted_findings, cleansed, planned
+from flows.cleansing import accepted_findings, cleansed, edited_plan, plan_changes, planned
 from flows.request import Policy
-from flows.results import RunResult
+from flows.results import RunResult, RunState
 from flows.steps import Steps
 from flows.tasks import comparison, model, repair
 from flows.tasks.report import publish, write_report
@@ -35,20 +34,22 @@ def remediate(run: Path, accept: Policy = "none", device: str = "auto") -> RunRe
 
 def repaired(audited: Audited, accept: Policy, device: str, steps: Steps) -> RunResult:
     """The stages of `remediate`; `run` shares them."""
-    accepted = accepted_findings(audited.run, accept)
-    state: Any = "complete" if accepted else "nothing to repair"
-    if accepted:
-        _repair(audited, accepted, device, steps)
+    state = _repair(audited, accepted_findings(audited.run, accept), device, steps)
     words = write_report(audited.run, audited.dataset, audited.bundle, audited.config, state)
     return publish(audited.run, state, words, steps.worked)
 
 
-def _repair(audited: Audited, accepted: dict[str, str], device: str, steps: Steps) -> None:
+def _repair(audited: Audited, accepted: dict[str, str], device: str, steps: Steps) -> RunState:
+    """Plan, cleanse, retrain, compare; how that ended."""
     run, dataset, config = audited.run, audited.dataset, audited.config
     folder, workspace = steps.folder(run), Workspace(run.parent.parent)
     seeds = [config.seed + number for number in range(config.compare.seeds)]
 
+    if not accepted and not edited_plan(run):
+        return "nothing to repair"
     planned(audited, accepted, None, device, steps)
+    if not plan_changes(run):
+        return "awaiting review"  # everything is held back for a person
     versions = cleansed(audited, repair.VERSIONS, device, steps)
 
     trained_on = {"before": dataset, "after": versions["cleansed"], "control": versions["control"]}
@@ -66,6 +67,7 @@ def _repair(audited: Audited, accepted: dict[str, str], device: str, steps: Step
         [folder.sha256("evaluations.parquet"), config.compare.model_dump(), code_version("pipeline.report")]
     )
     steps.once(folder, "comparison.json", key, lambda: comparison.compare(run, dataset, config))
+    return "complete"
 
 
 def _trained(

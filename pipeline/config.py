@@ -96,9 +96,9 @@ class FlagConfig(_Settings):
 class CleanseConfig(_Settings):
     """How accepted findings are removed."""
 
-    fill: str = "telea"
+    fill: str = Field("learned", description="removal operator, see pipeline.fills; `learned` is the shipped inpainter")
     inpainter_steps: int = Field(
-        0, ge=0, description="batches that train the inpainter further on the data set itself, where `fill` is `learned`"
+        0, ge=0, description="batches that go on training it on the data set itself, where `fill` is `learned`"
     )
     dilation: float = Field(2.0, ge=0, description="stored pixels by which a box grows before it is filled")
     decoys: bool = Field(
