@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pipeline.benchmark.fills.subjects import Subject
+
+
+class SplitName(StrEnum):
+    """Splits of a data set version."""
+
+    train = "train"
+    val = "val"
+    test = "test"
+    other_source = "other_source"
+
 
 SHOWN = {"mae": "MAE, greys", "texture": "texture AUROC", "network": "network AUROC", "milliseconds": "ms"}
 """Columns of the summary on the screen and their heads; the table has all."""
@@ -35,6 +46,9 @@ def fills(
         typer.Option(
             "--regions", help="regions.parquet of an audit of --dataset; else marks are detected now.", exists=True
         ),
+    ] = None,
+    split: Annotated[
+        SplitName | None, typer.Option("--split", help="With --dataset: x-rays of this split only.")
     ] = None,
     names: Annotated[
         list[str] | None,
@@ -61,12 +75,14 @@ def fills(
 
     if (images is None) == (dataset is None):
         raise typer.BadParameter("--images or --dataset is needed, one of them.")
-    if regions is not None and dataset is None:
-        raise typer.BadParameter("--regions goes with --dataset.")
+    if dataset is None and (regions or split):
+        raise typer.BadParameter("--regions and --split go with --dataset.")
     asked = tuple(name.strip() for text in names or () for name in text.split(",") if name.strip())
     request = FillRequest(asked or (*available_fills(), "learned"), bundles, seed)
     with shown():
-        summary = benchmark_fills(request, _subjects(images, dataset, regions, count, seed), out, progress=progress())
+        summary = benchmark_fills(
+            request, _subjects(images, dataset, regions, count, seed, split), out, progress=progress()
+        )
     if as_json:
         typer.echo(summary.to_json(orient="records", indent=2))
         return
@@ -75,7 +91,9 @@ def fills(
     typer.echo(f"examples  {out / 'examples.png'}")
 
 
-def _subjects(images: Path | None, dataset: Path | None, regions: Path | None, count: int, seed: int) -> list[Subject]:
+def _subjects(
+    images: Path | None, dataset: Path | None, regions: Path | None, count: int, seed: int, split: SplitName | None
+) -> list[Subject]:
     from pipeline.artifacts import read_parquet
     from pipeline.benchmark.fills.subjects import of_dataset, of_folder
     from pipeline.dataset import DatasetVersion
@@ -83,7 +101,8 @@ def _subjects(images: Path | None, dataset: Path | None, regions: Path | None, c
     if dataset is None:
         found = of_folder(images or Path(), count, seed)
     else:
-        found = of_dataset(DatasetVersion(dataset), read_parquet(regions) if regions else None, count, seed)
+        table = read_parquet(regions) if regions else None
+        found = of_dataset(DatasetVersion(dataset), table, count, seed, split.value if split else None)
     if regions is None:
         stderr.print(f"Looking for marks on at most {count} x-rays; about a second each.")
     return list(found)

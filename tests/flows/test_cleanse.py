@@ -138,7 +138,7 @@ def test_nothing_accepted_and_no_plan_is_an_error(workspace: Workspace) -> None:
     steps = Steps()
     steps.open(RunFolder(run, read_json(run / "run.json")["request"]))
     with pytest.raises(EmptyResultError, match="cxr-audit decide r1 FINDING accepted"):
-        _plan(audited, None, "none", steps)
+        _plan(audited, None, "none", "cpu", steps)
 
 
 @pytest.mark.slow

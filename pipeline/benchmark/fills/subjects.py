@@ -18,7 +18,7 @@ from pipeline.errors import ImageReadError, InputError
 from pipeline.flag.detect import as_grey8, detect
 from pipeline.flag.detect_dataset import regions_of
 from pipeline.randomness import derive_seed
-from pipeline.types import Box
+from pipeline.types import Box, Split
 
 DILATION = 2.0
 """Pixels by which a box grows before it is filled, as cleansing does by default."""
@@ -80,7 +80,9 @@ def of_folder(folder: Path, count: int, seed: int) -> Iterator[Subject]:
         count -= 1
 
 
-def of_dataset(dataset: DatasetVersion, regions: pd.DataFrame | None, count: int, seed: int) -> Iterator[Subject]:
+def of_dataset(
+    dataset: DatasetVersion, regions: pd.DataFrame | None, count: int, seed: int, split: Split | None = None
+) -> Iterator[Subject]:
     """`count` images of `dataset` drawn at random.
 
     Args:
@@ -88,6 +90,7 @@ def of_dataset(dataset: DatasetVersion, regions: pd.DataFrame | None, count: int
         regions: all regions detected on it (regions.parquet of an audit); None: they are detected now.
         count: at most.
         seed: of the sample; a larger sample holds a smaller one.
+        split: take images of this split only, such as one that a learned fill never saw; None: of all.
 
     Raises:
         InputError: `regions` are of images that the data set does not hold.
@@ -96,7 +99,8 @@ def of_dataset(dataset: DatasetVersion, regions: pd.DataFrame | None, count: int
     if regions is not None and not set(regions["image_id"].astype(str)) <= set(ids):
         raise InputError("The regions are of images that the data set does not hold. Give the table of an audit of it.")
     by_image = {} if regions is None else dict(list(regions.groupby(regions["image_id"].astype(str))))
-    for row in sorted(range(len(ids)), key=lambda row: derive_seed(seed, "fill sample", ids[row]))[:count]:
+    rows = range(len(ids)) if split is None else dataset.rows(split).tolist()
+    for row in sorted(rows, key=lambda row: derive_seed(seed, "fill sample", ids[row]))[:count]:
         if regions is None:
             yield _stored(dataset, row, regions_of(dataset, row))
         else:
