@@ -34,6 +34,17 @@ def progress() -> Callback:
 
 
 @contextmanager
+def resumable() -> Iterator[None]:
+    """`shown`, for a command that goes on where it was interrupted; says so when it is."""
+    try:
+        with shown():
+            yield
+    except KeyboardInterrupt:
+        stderr.print("[yellow]Interrupted.[/] What was finished is kept: the same command resumes.")
+        raise
+
+
+@contextmanager
 def shown() -> Iterator[None]:
     """Show stages' progress on stderr while the block runs."""
     global _current  # noqa: PLW0603 - one screen per process; tasks run in the caller's thread

@@ -119,6 +119,16 @@ def _read_spec(path: Path) -> ModelSpec:
 
 def _metadata(spec: ModelSpec, card: BundleCard) -> dict[str, Any]:
     return {
+        **card_metadata(card),
+        "pred_classes": ", ".join(f"{index}: {name}" for index, name in enumerate(spec.classes)),
+        "network_data_format": _data_format(spec),
+        SPEC_KEY: spec.as_dict(),
+    }
+
+
+def card_metadata(card: BundleCard) -> dict[str, Any]:
+    """The entries of a bundle's metadata.json that say what was trained, by what and for what."""
+    return {
         "schema": SCHEMA,
         "version": card.version,
         "changelog": {card.version: card.description},
@@ -133,9 +143,6 @@ def _metadata(spec: ModelSpec, card: BundleCard) -> dict[str, Any]:
         "intended_use": card.intended_use,
         "data_source": card.data_source,
         "eval_metrics": dict(card.metrics),
-        "pred_classes": ", ".join(f"{index}: {name}" for index, name in enumerate(spec.classes)),
-        "network_data_format": _data_format(spec),
-        SPEC_KEY: spec.as_dict(),
     }
 
 

@@ -29,7 +29,7 @@ from flows.cli.options import (
     Workers,
     WorkspacePath,
 )
-from flows.console import shown, stderr
+from flows.console import resumable, stderr
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -175,12 +175,8 @@ def _timed(workspace: Path, start: Callable[[], RunResult]) -> tuple[RunResult, 
 
     configure_prefect(workspace)
     began = time.perf_counter()
-    try:
-        with shown():
-            result = start()
-    except KeyboardInterrupt:
-        stderr.print("[yellow]Interrupted.[/] What was finished is kept: the same command resumes.")
-        raise
+    with resumable():
+        result = start()
     return result, time.perf_counter() - began
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from flows.cli.audits import Accept
 from flows.cli.options import WORKSPACE, Device, DeviceName, Json, PolicyName, RunArgument, Workers, WorkspacePath
-from flows.console import shown, stderr
+from flows.console import resumable
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -54,12 +54,8 @@ def cleanse(
     for given in (plan, run / "plan.yaml"):
         if given is not None and given.exists():
             Plan.read(given)  # a mistake in it is told before any work
-    try:
-        with shown():
-            result = flow(run, plan and plan.resolve(), accept.value, device.value, dry_run, workers)
-    except KeyboardInterrupt:
-        stderr.print("[yellow]Interrupted.[/] What was finished is kept: the same command resumes.")
-        raise
+    with resumable():
+        result = flow(run, plan and plan.resolve(), accept.value, device.value, dry_run, workers)
     if as_json:
         typer.echo(json.dumps(result.model_dump(mode="json"), indent=2))
     else:

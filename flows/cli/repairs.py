@@ -14,7 +14,7 @@ from rich.table import Table
 from flows.cli.audits import Accept
 from flows.cli.options import WORKSPACE, Device, DeviceName, Json, PolicyName, PresetName, RunArgument, WorkspacePath
 from flows.cli.options import Workers as WorkersOption
-from flows.console import shown, stderr
+from flows.console import resumable, stderr
 from flows.workspace import Workspace
 
 Repairs = Annotated[
@@ -86,12 +86,8 @@ def _timed(request: Any) -> tuple[Any, float]:
     from flows.repairs import compare_repairs
 
     began = time.perf_counter()
-    try:
-        with shown():
-            result = compare_repairs(request)
-    except KeyboardInterrupt:
-        stderr.print("[yellow]Interrupted.[/] What was finished is kept: the same command resumes.")
-        raise
+    with resumable():
+        result = compare_repairs(request)
     return result, time.perf_counter() - began
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from models.bundle import METADATA, README, SCHEMA, SPEC_KEY, WEIGHTS, BundleCard
+from models.bundle import METADATA, README, SPEC_KEY, WEIGHTS, BundleCard, card_metadata
 from models.errors import ModelError
 from models.inpainters.network import Inpainter, InpainterSpec
 from models.weights import load_into, load_state, save_state
@@ -83,20 +82,7 @@ def _metadata(spec: InpainterSpec, card: BundleCard) -> dict[str, Any]:
     hole = {**image, "format": "segmentation", "dtype": "bool", "channel_def": {"0": "hole"}}
     noise = {**image, "format": "magnitude", "value_range": [], "channel_def": {"0": "standard normal noise"}}
     return {
-        "schema": SCHEMA,
-        "version": card.version,
-        "changelog": {card.version: card.description},
-        "monai_version": version("monai"),
-        "pytorch_version": version("torch"),
-        "numpy_version": version("numpy"),
-        "required_packages_version": dict(card.packages),
-        "task": card.task,
-        "description": card.description,
-        "authors": "Trained by whoever ran cxr-audit; see docs/README.md.",
-        "copyright": "Subject to the terms of the training data; see docs/README.md.",
-        "intended_use": card.intended_use,
-        "data_source": card.data_source,
-        "eval_metrics": dict(card.metrics),
+        **card_metadata(card),
         "network_data_format": {
             "inputs": {"image": image, "hole": hole, "noise": noise},
             "outputs": {"pred": image},
