@@ -23,6 +23,8 @@ from pipeline.explain import available
 from pipeline.ingest import find_manifest, ingest, read_rows
 from pipeline.ingest.synthetic import PhantomSpec, generate
 
+pytestmark = pytest.mark.slow
+
 COMMAND = [str(Path(sys.executable).parent / "cxr-audit"), "benchmark", "explainers"]
 MANIFEST = """
 name: tiny

@@ -15,6 +15,8 @@ from pipeline.benchmark.removal import study
 from pipeline.benchmark.removal.request import PAIRS
 from pipeline.benchmark.removal.trial import Unit
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -142,6 +142,7 @@ def test_commands_answer_with_the_right_code(arguments: list[str], code: int, wo
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_detect_prints_boxes_in_file_pixels(tmp_path: Path) -> None:
     from PIL import Image, ImageDraw, ImageFont
 
@@ -177,6 +178,7 @@ def test_a_state_dict_and_its_spec_become_a_bundle(tmp_path: Path) -> None:
     assert all(torch.equal(a, b) for a, b in zip(network.parameters(), again.parameters(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["igos++", "grad-cam"])
 def test_explain_writes_a_picture(method: str, tmp_path: Path) -> None:
     import numpy as np

@@ -13,6 +13,8 @@ from pipeline.benchmark.trial import BATCH, SCHEMA
 from pipeline.errors import InputError, IntegrityError
 from tests.toys import SIZE
 
+pytestmark = pytest.mark.slow
+
 TRIVIAL = ["random", "centre", "edges"]
 ALIKE = ("explainers.parquet", "summary.parquet", "maps.png")
 """Files that hold no timing."""

@@ -312,6 +312,7 @@ Study(Path({root!r}), Path({workspace!r}), {rows!r}, []).ingest(progress=progres
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["between shards", "within a shard", "before the end"])
 def test_killed_and_run_again_gives_the_same_bytes(study, tmp_path, monkeypatch, moment):
     monkeypatch.setattr("pipeline.ingest.shards.SHARD", 5)

@@ -40,6 +40,7 @@ def shown(path: Path) -> np.ndarray:
     return 1 - grey if dataset.PhotometricInterpretation == "MONOCHROME1" else grey
 
 
+@pytest.mark.slow
 def test_files_do_not_depend_on_workers(tmp_path: Path, folder: Path) -> None:
     assert sha256_tree(generate(SPEC, tmp_path / "two", workers=2)) == sha256_tree(folder)
 
