@@ -35,6 +35,15 @@ def accepted_findings(run: Path, accept: Policy) -> dict[str, str]:
     return dict(sorted(accepted.items()))
 
 
+def all_regions(audited: Audited, steps: Steps) -> None:
+    """regions_all.parquet: the audit's regions, and those of the images it did not look at."""
+    run, dataset, folder = audited.run, audited.dataset, steps.folder(audited.run)
+    key = content_hash([dataset.name, folder.sha256("regions.parquet"), code_version("pipeline.flag")])
+    steps.once(
+        folder, repair.ALL_REGIONS, key, lambda: repair.detect_rest(run, dataset, audited.config, audited.workers)
+    )
+
+
 def planned(audited: Audited, accepted: dict[str, str], edited: Path | None, device: str, steps: Steps) -> None:
     """regions_all.parquet, the data set's own inpainter where the fill is one, plan.yaml and held_back.parquet.
 
@@ -45,12 +54,8 @@ def planned(audited: Audited, accepted: dict[str, str], edited: Path | None, dev
         device: auto, cpu or cuda.
         steps: what is done already.
     """
-    run, dataset = audited.run, audited.dataset
-    folder = steps.folder(run)
-    key = content_hash([dataset.name, folder.sha256("regions.parquet"), code_version("pipeline.flag")])
-    steps.once(
-        folder, repair.ALL_REGIONS, key, lambda: repair.detect_rest(run, dataset, audited.config, audited.workers)
-    )
+    run, dataset, folder = audited.run, audited.dataset, steps.folder(audited.run)
+    all_regions(audited, steps)
     config = audited.config if edited else with_own_inpainter(audited, device, steps)
     key = repair.plan_key(folder, config, accepted, edited)
     steps.once(folder, "plan.yaml", key, lambda: repair.plan(run, dataset, config, accepted, edited))

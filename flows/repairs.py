@@ -11,7 +11,7 @@ from prefect.artifacts import create_link_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.audit import Audited
-from flows.cleansing import accepted_findings
+from flows.cleansing import accepted_findings, all_regions
 from flows.console import stderr
 from flows.request import Policy
 from flows.steps import Steps
@@ -133,8 +133,7 @@ def _audited(request: CompareRequest) -> Audited:
 def _plan(audited: Audited, folder: RunFolder, accept: Policy, steps: Steps) -> dict[str, str]:
     """Regions of all images, and the plan of the comparison; returns who accepted which finding."""
     run, dataset, config = audited.run, audited.dataset, audited.config
-    key = content_hash([dataset.name, folder.sha256("regions.parquet"), code_version("pipeline.flag")])
-    steps.once(folder, repair.ALL_REGIONS, key, lambda: repair.detect_rest(run, dataset, config, audited.workers))
+    all_regions(audited, steps)
     accepted = accepted_findings(run, accept)
     own = (run / "plan.yaml").read_text(encoding="utf-8") if (run / "plan.yaml").exists() else None
     made_of = [folder.sha256("findings.json"), folder.sha256(repair.ALL_REGIONS), config.cleanse.model_dump()]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from pipeline.cleanse.repairs.action import Action, DataAction, TrainingAction
+from pipeline.cleanse.repairs.action import Action, TrainingAction
 from pipeline.cleanse.repairs.fill import Control, Fill
 from pipeline.cleanse.repairs.harmonise import Harmonise
 from pipeline.cleanse.repairs.lungs import BlackOutOutsideLungs, CropToLungs
@@ -62,11 +62,6 @@ class Repair(BaseModel):
         if twice:
             raise ValueError(f"{self.name}: two actions set {', '.join(twice)} of the training; keep one of them")
         return self
-
-    @property
-    def changes_data(self) -> bool:
-        """Whether it learns from other images than the baseline."""
-        return any(isinstance(each, DataAction) for each in self.actions)
 
     def options(self) -> dict[str, Any]:
         """Fields of `pipeline.config.TrainConfig` that its actions set."""
