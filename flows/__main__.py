@@ -11,6 +11,7 @@ from flows.cli import (
     benchmarks,
     cleanse,
     datasets,
+    decisions,
     diff,
     export,
     images,
@@ -19,6 +20,7 @@ from flows.cli import (
     profile,
     reconstruct,
     repairs,
+    review,
 )
 from flows.cli.errors import run_app
 
@@ -34,6 +36,7 @@ app.add_typer(datasets.app, name="datasets")
 app.add_typer(benchmarks.app, name="benchmark")
 audits.register(app)
 cleanse.register(app)
+decisions.register(app)
 diff.register(app)
 export.register(app)
 images.register(app)
@@ -42,6 +45,7 @@ lungs.register(app)
 inpainter.register(app)
 reconstruct.register(app)
 repairs.register(app)
+review.register(app)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The `audit` flow: ingest -> train or load -> predict -> detect -> explain -> flag -> report."""
+"""The `audit` flow: ingest -> train or load -> predict -> detect -> explain -> flag -> report -> awaiting review."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from flows.request import AuditRequest
 from flows.results import RunResult
 from flows.steps import Steps
-from flows.tasks import data, evidence, model
+from flows.tasks import data, evidence, model, review
 from flows.tasks.report import publish, write_report
 from flows.workspace import Workspace
 from pipeline.artifacts import RunFolder, code_version, content_hash, sha256_tree
@@ -98,6 +98,8 @@ def find_shortcuts(request: AuditRequest, steps: Steps) -> Audited:
     steps.once(folder, "saliency", key, lambda: evidence.explain(dataset, bundle, config, device, run))
     for stage in WITH_MAPS:
         gather(stage)
+    key = content_hash([dataset.name, folder.sha256("regions.parquet"), code_version("pipeline.review.lookalikes")])
+    steps.once(folder, review.LOOKALIKES, key, lambda: review.prepare(run, dataset))
     return audited
 
 

@@ -10,8 +10,9 @@ from prefect import flow
 from pydantic import BaseModel
 
 from flows.audit import Audited
-from flows.cleansing import accepted_findings, cleansed, planned
+from flows.cleansing import accepted_findings, cleansed, planned, to_repair
 from flows.request import Policy
+from flows.review.frozen import frozen
 from flows.steps import Steps
 from flows.tasks import repair
 from pipeline.artifacts import RunFolder, read_json, read_parquet
@@ -61,6 +62,7 @@ def cleanse(
     asked = read_json(run / "run.json")["request"]
     steps, audited = Steps(), Audited.of(run, asked, workers)
     steps.open(RunFolder(run, asked))
+    repair.freeze(run)
     _plan(audited, plan, accept, device, steps)
     if dry_run:
         return _result(run, None, steps.worked)
@@ -69,10 +71,11 @@ def cleanse(
 
 
 def _plan(audited: Audited, edited: Path | None, accept: Policy, device: str, steps: Steps) -> None:
-    run, accepted = audited.run, accepted_findings(audited.run, accept)
-    if not accepted and edited is None and not (run / "plan.yaml").exists():
+    run, review = audited.run, frozen(audited.run)
+    accepted = accepted_findings(run, accept, review)
+    if edited is None and not to_repair(run, accepted, review) and not (run / "plan.yaml").exists():
         raise EmptyResultError(
-            f"Nobody accepted a finding of run {run.name} and it has no plan. Accept findings with "
+            f"Nobody accepted a finding or a region of run {run.name} and it has no plan. Accept findings with "
             f"`cxr-audit decide {run.name} FINDING accepted`, take what the causal test confirmed with "
             "`--accept confirmed`, or give a plan with --plan."
         )

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from flows.progress_file import ENVIRONMENT, ProgressFile
 from pipeline.progress import Progress as Callback
 from pipeline.progress import silent
 
@@ -46,12 +49,25 @@ def resumable() -> Iterator[None]:
 
 @contextmanager
 def shown() -> Iterator[None]:
-    """Show stages' progress on stderr while the block runs."""
+    """Show stages' progress on stderr while the block runs, and in the file that `CXR_AUDIT_PROGRESS` names."""
     global _current  # noqa: PLW0603 - one screen per process; tasks run in the caller's thread
     columns = (TextColumn("{task.description:<28}"), BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=stderr, transient=False) as bars:
-        _current = _Bars(bars)
+        _current = _told_to_others(_Bars(bars))
         try:
             yield
         finally:
             _current = silent
+
+
+def _told_to_others(bars: Callback) -> Callback:
+    path = os.environ.get(ENVIRONMENT)
+    if not path:
+        return bars
+    file = ProgressFile(Path(path))
+
+    def both(stage: str, done: int, total: int) -> None:
+        bars(stage, done, total)
+        file(stage, done, total)
+
+    return both

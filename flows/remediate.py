@@ -7,18 +7,20 @@ from pathlib import Path
 from prefect import flow
 
 from flows.audit import Audited
-from flows.cleansing import accepted_findings, cleansed, edited_plan, plan_changes, planned
-from flows.request import Policy
+from flows.cleansing import accepted_findings, cleansed, plan_changes, planned, to_repair
+from flows.request import Device, Policy
 from flows.results import RunResult, RunState
+from flows.review.at_work import at_work
+from flows.review.frozen import frozen
 from flows.steps import Steps
 from flows.tasks import comparison, model, repair
-from flows.tasks.report import publish, write_report
+from flows.tasks.report import publish, result_of, write_report
 from flows.workspace import Workspace
 from pipeline.artifacts import RunFolder, code_version, content_hash, read_json
 
 
 @flow(name="remediate", description="Remove accepted shortcuts from the data, retrain, and compare honestly.")
-def remediate(run: Path, accept: Policy = "none", device: str = "auto") -> RunResult:
+def remediate(run: Path, accept: Policy = "none", device: Device = "auto") -> RunResult:
     """Repair a run's data set as its decisions say, and report what that changed.
 
     Args:
@@ -33,9 +35,16 @@ def remediate(run: Path, accept: Policy = "none", device: str = "auto") -> RunRe
 
 
 def repaired(audited: Audited, accept: Policy, device: str, steps: Steps) -> RunResult:
-    """The stages of `remediate`; `run` shares them."""
-    state = _repair(audited, accepted_findings(audited.run, accept), device, steps)
-    words = write_report(audited.run, audited.dataset, audited.bundle, audited.config, state)
+    """The stages of `remediate`; `run` shares them.
+
+    Raises:
+        InputError: the run is being repaired already.
+    """
+    with at_work(audited.run) as tell:
+        repair.freeze(audited.run)
+        state = _repair(audited, accepted_findings(audited.run, accept, frozen(audited.run)), device, steps)
+        words = write_report(audited.run, audited.dataset, audited.bundle, audited.config, state)
+        tell(result_of(audited.run, state, words, steps.worked))
     return publish(audited.run, state, words, steps.worked)
 
 
@@ -45,7 +54,7 @@ def _repair(audited: Audited, accepted: dict[str, str], device: str, steps: Step
     folder, workspace = steps.folder(run), Workspace(run.parent.parent)
     seeds = [config.seed + number for number in range(config.compare.seeds)]
 
-    if not accepted and not edited_plan(run):
+    if not to_repair(run, accepted, frozen(run)):
         return "nothing to repair"
     planned(audited, accepted, None, device, steps)
     if not plan_changes(run):

@@ -11,12 +11,12 @@ from prefect.artifacts import create_link_artifact
 from pydantic import BaseModel, ConfigDict, Field
 
 from flows.audit import Audited
-from flows.cleansing import accepted_findings, all_regions
+from flows.cleansing import accepted_findings, all_regions, with_own_inpainter
 from flows.console import stderr
 from flows.request import Policy
+from flows.review.frozen import frozen
 from flows.steps import Steps
 from flows.tasks import model, repair, repairs
-from flows.tasks.lung_fields import lungs_name
 from flows.workspace import Workspace
 from pipeline.artifacts import RunFolder, code_version, content_hash, read_json, write_text
 from pipeline.cleanse.repairs import BASELINE, Recipe, Repair, read_recipe
@@ -99,7 +99,8 @@ def compare_repairs(request: CompareRequest) -> RankedRepairs:
     run, dataset = audited.run, audited.dataset
     folder = RunFolder(run, read_json(run / "run.json")["request"])
     steps.open(folder)
-    accepted = _plan(audited, folder, request.accept, steps)
+    repair.freeze(run)
+    accepted = _plan(audited, folder, request, steps)
 
     workspace = Workspace(run.parent.parent)
     made = [
@@ -130,17 +131,14 @@ def _audited(request: CompareRequest) -> Audited:
     return Audited.of(request.run, read_json(request.run / "run.json")["request"], request.workers)
 
 
-def _plan(audited: Audited, folder: RunFolder, accept: Policy, steps: Steps) -> dict[str, str]:
+def _plan(audited: Audited, folder: RunFolder, request: CompareRequest, steps: Steps) -> dict[str, str]:
     """Regions of all images, and the plan of the comparison; returns who accepted which finding."""
-    run, dataset, config = audited.run, audited.dataset, audited.config
+    run, dataset, planned = audited.run, audited.dataset, (audited.run / "plan.yaml").exists()
     all_regions(audited, steps)
-    accepted = accepted_findings(run, accept)
-    own = (run / "plan.yaml").read_text(encoding="utf-8") if (run / "plan.yaml").exists() else None
-    made_of = [folder.sha256("findings.json"), folder.sha256(repair.ALL_REGIONS), config.cleanse.model_dump()]
-    key = content_hash([own, accepted, repair.left_alone(run), made_of, lungs_name(), code_version("pipeline.cleanse")])
+    accepted = accepted_findings(run, request.accept, frozen(run))
+    config = audited.config if planned else with_own_inpainter(audited, request.device, steps)
+    key = repair.plan_key(folder, config, accepted, run / "plan.yaml" if planned else None)
     steps.once(folder, repairs.PLAN, key, lambda: repairs.plan(run, dataset, config, accepted))
-    key = content_hash([key, folder.sha256(repairs.PLAN)])
-    steps.once(folder, repairs.REGIONS, key, lambda: repairs.hold_back(run, dataset))
     return accepted
 
 

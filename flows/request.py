@@ -11,6 +11,7 @@ from flows.workspace import default_workspace
 from pipeline.config import Preset
 
 Policy = Literal["confirmed", "none"]
+Device = Literal["auto", "cpu", "cuda"]
 
 
 class AuditRequest(BaseModel):
@@ -25,7 +26,7 @@ class AuditRequest(BaseModel):
     model: Path | None = Field(None, description="bundle, or state dict with `spec`, to audit instead of training")
     spec: Path | None = Field(None, description="JSON of the state dict's ModelSpec")
     seed: int = 0
-    device: Literal["auto", "cpu", "cuda"] = "auto"
+    device: Device = "auto"
     workers: int = Field(2, ge=1, le=64, description="processes for decoding and mark detection")
     overrides: dict[str, Any] = Field(default_factory=dict, description="settings over preset and manifest")
 

@@ -9,11 +9,17 @@ from pathlib import Path
 from pipeline.errors import InputError
 
 ENVIRONMENT = "CXR_AUDIT_HOME"
+DATABASE_ENVIRONMENT = "CXR_AUDIT_DATABASE"
 
 
 def default_workspace() -> Path:
     """`CXR_AUDIT_HOME`, or ./workspace."""
     return Path(os.environ.get(ENVIRONMENT, "workspace"))
+
+
+def review_database(workspace: Path) -> str:
+    """Where reviewers' decisions are: `CXR_AUDIT_DATABASE`, a path or a database's URL, or the workspace's own file."""
+    return os.environ.get(DATABASE_ENVIRONMENT) or str(Workspace(workspace).database)
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,16 @@ class Workspace:
     def cache(self) -> Path:
         """cache/: what `datasets fetch` downloaded, and resized pixels shared between trainings."""
         return self.path / "cache"
+
+    @property
+    def jobs(self) -> Path:
+        """jobs/<run-id>/: repairs that were started from the review page, with their logs."""
+        return self.path / "jobs"
+
+    @property
+    def database(self) -> Path:
+        """review.sqlite: what reviewers decided, unless another database is named."""
+        return self.path / "review.sqlite"
 
     def run(self, run_id: str) -> Path:
         """The folder of an existing run, named by its id, a unique prefix of it, or `last`.

@@ -1,4 +1,4 @@
-"""`run`, `demo`, `audit`, `decide`, `remediate`: the commands that run flows."""
+"""`run`, `demo`, `audit`, `remediate`, `announce`: the commands that run flows or start them elsewhere."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from flows.cli.errors import Exit, leave
 from flows.cli.options import (
     WORKSPACE,
+    Database,
     DataRoot,
     Device,
     DeviceName,
@@ -28,6 +29,7 @@ from flows.cli.options import (
     SpecPath,
     Workers,
     WorkspacePath,
+    use_database,
 )
 from flows.console import resumable, stderr
 from flows.workspace import Workspace
@@ -47,7 +49,7 @@ FailOnOption = Annotated[FailOn | None, typer.Option("--fail-on", help="Exit wit
 
 def register(app: typer.Typer) -> None:
     """Add this file's commands to the application."""
-    for command in (run, demo, audit, decide, remediate):
+    for command in (run, demo, audit, remediate, announce):
         app.command()(command)
 
 
@@ -110,29 +112,16 @@ def audit(
     _finish(_timed(workspace, start), fail_on, as_json)
 
 
-def decide(
-    run_id: RunArgument,
-    finding: Annotated[str, typer.Argument(help="Finding id, as in the report.")],
-    decision: Annotated[str, typer.Argument(help="accepted, rejected, keep or unsure.")],
-    reviewer: Annotated[str, typer.Option("--reviewer", help="Who decides.", envvar="USER")] = "unknown",
-    comment: Annotated[str, typer.Option("--comment", help="Why.")] = "",
-    workspace: WorkspacePath = WORKSPACE,
-) -> None:
-    """Record a person's decision about one finding. Later decisions supersede earlier ones."""
-    from pipeline.review import record_decision
-
-    entry = record_decision(Workspace(workspace).run(run_id), finding, decision, reviewer, comment)
-    typer.echo(f"{entry.finding}: {entry.decision} by {entry.reviewer} at {entry.time}")
-
-
 def remediate(
     run_id: RunArgument,
     accept: Accept = PolicyName.none,
     workspace: WorkspacePath = WORKSPACE,
+    database: Database = None,
     device: Device = DeviceName.auto,
     as_json: Json = False,
 ) -> None:
     """From decisions to the report: plan, cleanse, retrain, compare. Resumes where it stopped."""
+    use_database(database)
     folder = Workspace(workspace.resolve()).run(run_id)
 
     def start() -> RunResult:
@@ -141,6 +130,19 @@ def remediate(
         return flow(folder, accept=accept.value, device=device.value)
 
     _finish(_timed(workspace, start), None, as_json)
+
+
+def announce(
+    run_id: RunArgument,
+    by: Annotated[str, typer.Option("--by", help="Who says so.", envvar="USER")] = "unknown",
+    workspace: WorkspacePath = WORKSPACE,
+) -> None:
+    """Tell Prefect that a run's review is complete: the event that automations wait for (PREFECT_API_URL)."""
+    from flows.review.announce import REVIEW_COMPLETE, announce
+
+    folder = Workspace(workspace.resolve()).run(run_id)
+    announce(folder, by)
+    typer.echo(f"{REVIEW_COMPLETE}  {folder.name}")
 
 
 def _request(
@@ -199,5 +201,6 @@ def _print(result: RunResult, seconds: float) -> None:
     typer.echo(f"{result.state} after {seconds:.0f} s ({work})")
     typer.echo(f"report  {result.report}")
     if result.state == "awaiting review":
-        name = result.run.name
-        typer.echo(f"next    cxr-audit decide {name} FINDING accepted   then   cxr-audit remediate {name}")
+        from flows.review.address import review_url
+
+        typer.echo(f"next    cxr-audit review   and open   {review_url(result.run.name)}")

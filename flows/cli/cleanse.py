@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.cli.audits import Accept
-from flows.cli.options import WORKSPACE, Device, DeviceName, Json, PolicyName, RunArgument, Workers, WorkspacePath
+from flows.cli.options import (
+    WORKSPACE,
+    Database,
+    Device,
+    DeviceName,
+    Json,
+    PolicyName,
+    RunArgument,
+    Workers,
+    WorkspacePath,
+    use_database,
+)
 from flows.console import resumable
 from flows.workspace import Workspace
 
@@ -37,6 +49,7 @@ def cleanse(
     plan: PlanPath = None,
     accept: Accept = PolicyName.none,
     workspace: WorkspacePath = WORKSPACE,
+    database: Database = None,
     device: Device = DeviceName.auto,
     workers: Workers = 2,
     dry_run: DryRun = False,
@@ -45,6 +58,7 @@ def cleanse(
     """Fill what was accepted, in all classes alike, as plan.yaml of the run says; edit that file to change it."""
     from flows.settings import configure_prefect
 
+    use_database(database)
     workspace = workspace.resolve()
     run = Workspace(workspace).run(run_id)
     configure_prefect(workspace)
@@ -110,8 +124,17 @@ def _words(result: Cleansed, plan: Plan) -> list[str]:
     ]
     if set(result.held_back) & {"in-lungs", "lungs-unknown"}:
         words.append("To fill them after all, set `in_lungs: allow` in their line of the plan and repeat the command.")
+    own = plan.exceptions
+    for told, counts in (("removed", own.removed), ("kept", own.kept), ("left for another look", own.review)):
+        if sum(counts.values()):
+            words.append(f"{_by_class(counts)} regions are {told} by a decision about each, other than by the lines.")
+    words += own.warnings
     if plan.edited:
         words.append("A person edited this plan; delete it to have it made anew from the decisions.")
     if plan.normalises:
         words.append("One neutral marker is drawn in every image: which side is left can no longer be read off it.")
     return words
+
+
+def _by_class(counts: Mapping[str, int]) -> str:
+    return f"{sum(counts.values()):,} ({', '.join(f'{name} {count:,}' for name, count in counts.items())})"

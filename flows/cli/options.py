@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from flows.workspace import ENVIRONMENT
+from flows.workspace import DATABASE_ENVIRONMENT, ENVIRONMENT
 
 
 class PresetName(StrEnum):
@@ -55,6 +56,16 @@ WorkspacePath = Annotated[
     Path,
     typer.Option("--workspace", help="Where data sets, models and runs are kept.", envvar=ENVIRONMENT, file_okay=False),
 ]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        help="The review's database: a path, or the URL of a PostgreSQL database. review.sqlite of the workspace by "
+        "default.",
+        envvar=DATABASE_ENVIRONMENT,
+        show_envvar=True,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 Preset = Annotated[PresetName, typer.Option("--preset", help="How thorough.")]
 Seed = Annotated[int, typer.Option("--seed", help="Every random choice derives from it.")]
@@ -67,3 +78,12 @@ ModelPath = Annotated[
 SpecPath = Annotated[
     Path | None, typer.Option("--spec", help="JSON of the state dict's ModelSpec.", exists=True, dir_okay=False)
 ]
+
+
+def use_database(database: str | None) -> None:
+    """Let everything that this process does use `database`.
+
+    By the environment, not as a parameter of a flow: Prefect keeps parameters, and a URL may hold a password.
+    """
+    if database:
+        os.environ[DATABASE_ENVIRONMENT] = database

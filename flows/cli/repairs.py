@@ -12,7 +12,18 @@ from rich.markup import escape
 from rich.table import Table
 
 from flows.cli.audits import Accept
-from flows.cli.options import WORKSPACE, Device, DeviceName, Json, PolicyName, PresetName, RunArgument, WorkspacePath
+from flows.cli.options import (
+    WORKSPACE,
+    Database,
+    Device,
+    DeviceName,
+    Json,
+    PolicyName,
+    PresetName,
+    RunArgument,
+    WorkspacePath,
+    use_database,
+)
 from flows.cli.options import Workers as WorkersOption
 from flows.console import resumable, stderr
 from flows.workspace import Workspace
@@ -50,6 +61,7 @@ def compare(
     epochs: Epochs = None,
     accept: Accept = PolicyName.none,
     workspace: WorkspacePath = WORKSPACE,
+    database: Database = None,
     device: Device = DeviceName.auto,
     workers: WorkersOption = 2,
     dry_run: DryRun = False,
@@ -58,6 +70,7 @@ def compare(
     """Try several repairs over the same seeds and rank them by the marker-swapped and other-source tests."""
     from flows.settings import configure_prefect
 
+    use_database(database)
     workspace = workspace.resolve()
     run = Workspace(workspace).run(run_id)
     configure_prefect(workspace)

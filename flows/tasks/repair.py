@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
 from flows.console import progress
 from flows.request import resolve_device
+from flows.review.frozen import REVIEWED, Review, frozen
 from flows.tasks.lung_fields import lung_fields, lungs_name
 from flows.tasks.policy import stage
 from flows.workspace import Workspace
@@ -28,10 +29,15 @@ from pipeline.config import AuditConfig
 from pipeline.dataset import DatasetVersion
 from pipeline.types import REGION_KINDS
 
+if TYPE_CHECKING:
+    from pipeline.cleanse import Lungs, Plan
+
 ALL_REGIONS = "regions_all.parquet"
 """Regions of every image; an audit of a large data set looks at a sample only."""
 HELD_BACK = "held_back.parquet"
 """Regions that the plan leaves for a person, with the reason."""
+PLANNED = "regions_planned.parquet"
+"""Regions as reviewers left them and as the plan judges them; what applies the plan takes these."""
 VERSIONS = ("cleansed", "control", "marker_swapped")
 """What a comparison of before and after needs."""
 
@@ -52,18 +58,27 @@ def detect_rest(run: Path, dataset: Path, config: AuditConfig, workers: int) -> 
     write_parquet(run / ALL_REGIONS, ranked.drop(columns="order").reset_index(drop=True))
 
 
+@stage("freeze decisions")
+def freeze(run: Path) -> None:
+    """Copy what reviewers decided from the database into the run, see `flows.review.frozen`."""
+    from flows.review.frozen import freeze as copy
+
+    copy(run)
+
+
 def plan_key(folder: RunFolder, config: AuditConfig, accepted: dict[str, str], edited: Path | None = None) -> str:
-    """What plan.yaml and held_back.parquet follow from."""
+    """What plan.yaml, held_back.parquet and regions_planned.parquet follow from."""
+    run = folder.path
     made_of = [folder.sha256("findings.json"), folder.sha256(ALL_REGIONS), config.cleanse.model_dump(), lungs_name()]
     own = None if edited is None else sha256_file(edited)
-    return content_hash([accepted, left_alone(folder.path), own, made_of, code_version("pipeline.cleanse")])
+    reviewed = sha256_file(run / REVIEWED) if (run / REVIEWED).exists() else None
+    left = left_alone(run, frozen(run))
+    return content_hash([accepted, left, reviewed, own, made_of, code_version("pipeline.cleanse")])
 
 
 @stage("plan")
 def plan(run: Path, dataset: Path, config: AuditConfig, accepted: dict[str, str], edited: Path | None = None) -> None:
-    """Write plan.yaml and held_back.parquet: from the accepted findings (id -> who accepted), or as a person edited it.
-
-    A plan.yaml whose lines a person changed since it was made stays; only its counts are made anew.
+    """Write plan.yaml, held_back.parquet and regions_planned.parquet, see `chosen_plan`.
 
     Args:
         run: with findings.json and regions_all.parquet.
@@ -72,40 +87,64 @@ def plan(run: Path, dataset: Path, config: AuditConfig, accepted: dict[str, str]
         accepted: the findings to repair.
         edited: a plan to take instead of all that.
     """
-    from pipeline.cleanse import Plan, held_back_table, hold_back, make_plan, recounted
+    from pipeline.cleanse import held_back_table
 
-    data, regions, path = DatasetVersion(dataset), read_parquet(run / ALL_REGIONS), run / "plan.yaml"
+    data, review = DatasetVersion(dataset), frozen(run)
     lungs = lung_fields(Workspace(run.parent.parent), data)
-    if edited is None and path.exists() and (not accepted or Plan.read(path).edited):
+    regions = review.over(read_parquet(run / ALL_REGIONS))
+    chosen, judged = chosen_plan(run, data, config, accepted, review, regions, lungs, edited=edited)
+    write_parquet(run / HELD_BACK, held_back_table(judged))
+    write_parquet(run / PLANNED, judged)
+    chosen.write(run / "plan.yaml")
+
+
+def chosen_plan(
+    run: Path,
+    data: DatasetVersion,
+    config: AuditConfig,
+    accepted: dict[str, str],
+    review: Review,
+    regions: pd.DataFrame,
+    lungs: Lungs | None,
+    *,
+    edited: Path | None = None,
+) -> tuple[Plan, pd.DataFrame]:
+    """The plan that follows from findings (id -> who accepted them) and decided regions, or as a person edited it.
+
+    A plan.yaml whose lines a person changed since it was made stays; only its counts are made anew. So does one where
+    nothing is accepted.
+
+    Returns:
+        The plan, and the regions as `pipeline.cleanse.hold_back` judges them.
+    """
+    from pipeline.cleanse import Plan, draft_plan, hold_back, recounted
+
+    path = run / "plan.yaml"
+    if edited is None and path.exists() and (not (accepted or review.removes) or Plan.read(path).edited):
         edited = path
     if edited is None:
-        findings = read_json(run / "findings.json")["findings"]
-        chosen = make_plan(findings, regions, data, config.cleanse, accepted, left=left_alone(run), lungs=lungs)
+        findings, left = read_json(run / "findings.json")["findings"], left_alone(run, review)
+        chosen = draft_plan(findings, regions, data, config.cleanse, accepted, left=left)
     else:
         chosen = Plan.read(edited)
     judged = hold_back(chosen, regions, data, lungs)
-    write_parquet(run / HELD_BACK, held_back_table(judged))
-    recounted(chosen, judged, data, lungs).write(path)
+    return recounted(chosen, judged, data, lungs), judged
 
 
-def left_alone(run: Path) -> dict[str, tuple[Literal["keep", "review"], str]]:
+def left_alone(run: Path, review: Review) -> dict[str, tuple[Literal["keep", "review"], str]]:
     """Findings about regions that a person decided not to remove: what the plan says of them, and who decided."""
-    from pipeline.review import decisions_of
-
     kinds = {str(entry["id"]): entry["kind"] for entry in read_json(run / "findings.json")["findings"]}
     policies: dict[str, Literal["keep", "review"]] = {"rejected": "keep", "keep": "keep", "unsure": "review"}
     return {
-        name: (policies[entry.decision], f"reviewer {entry.reviewer}: {entry.decision}")
-        for name, entry in decisions_of(run).items()
-        if entry.decision in policies and kinds[name] in REGION_KINDS
+        name: (policies[entry.decision], f"{entry.who}: {entry.decision}")
+        for name, entry in review.findings.items()
+        if entry.decision in policies and kinds.get(name) in REGION_KINDS
     }
 
 
 def planned_regions(run: Path) -> pd.DataFrame:
-    """Regions of all images with those marked that the run's plan holds back; what applies the plan takes these."""
-    regions, held = read_parquet(run / ALL_REGIONS), read_parquet(run / HELD_BACK)
-    reasons = held.set_index("region_id")["reason"]
-    return regions.assign(held_back=regions["region_id"].map(reasons).astype("string"))
+    """Regions of all images as the run's plan judges them; what applies the plan takes these."""
+    return read_parquet(run / PLANNED)
 
 
 @stage("cleanse")

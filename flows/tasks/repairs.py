@@ -12,6 +12,7 @@ import pandas as pd
 
 from flows.console import progress
 from flows.request import resolve_device
+from flows.review.frozen import frozen
 from flows.tasks.lung_fields import lung_fields, lungs_name
 from flows.tasks.policy import stage
 from flows.tasks.repair import ALL_REGIONS, left_alone
@@ -55,30 +56,26 @@ class Made:
 
 @stage("plan repairs")
 def plan(run: Path, dataset: Path, config: AuditConfig, accepted: dict[str, str]) -> None:
-    """Write repairs/plan.yaml: what is filled and swapped. `plan_note` says where it comes from."""
-    from pipeline.cleanse import Plan, make_plan
+    """Write repairs/plan.yaml, what is filled and swapped, and repairs/regions.parquet, all regions as it judges them.
 
+    `plan_note` says where it comes from.
+    """
+    from pipeline.cleanse import Plan, draft_plan, hold_back, recounted
+
+    data, review = DatasetVersion(dataset), frozen(run)
+    regions = review.over(read_parquet(run / ALL_REGIONS))
+    lungs = lung_fields(Workspace(run.parent.parent), data)
     if (run / "plan.yaml").exists():
         chosen = Plan.read(run / "plan.yaml")
     else:
-        data, regions = DatasetVersion(dataset), read_parquet(run / ALL_REGIONS)
-        lungs = lung_fields(Workspace(run.parent.parent), data)
         every = {"id": "all-printed", "kind": "mark", "text": None, "status": "suspected"}
         findings = [every, *read_json(run / "findings.json")["findings"]]
-        decided = accepted or {"all-printed": "policy: all printed marks"}
-        chosen = make_plan(findings, regions, data, config.cleanse, decided, left=left_alone(run), lungs=lungs)
-    chosen.write(run / PLAN)
-
-
-@stage("hold back")
-def hold_back(run: Path, dataset: Path) -> None:
-    """Write repairs/regions.parquet: the regions of all images, with those marked that the plan leaves alone."""
-    from pipeline.cleanse import Plan
-    from pipeline.cleanse import hold_back as judge
-
-    data = DatasetVersion(dataset)
-    lungs = lung_fields(Workspace(run.parent.parent), data)
-    write_parquet(run / REGIONS, judge(Plan.read(run / PLAN), read_parquet(run / ALL_REGIONS), data, lungs))
+        decided = accepted if accepted or review.removes else {"all-printed": "policy: all printed marks"}
+        left = left_alone(run, review)
+        chosen = draft_plan(findings, regions, data, config.cleanse, decided, left=left)
+    judged = hold_back(chosen, regions, data, lungs)
+    write_parquet(run / REGIONS, judged)
+    recounted(chosen, judged, data, lungs).write(run / PLAN)
 
 
 def plan_note(run: Path, accepted: dict[str, str]) -> str:
@@ -87,6 +84,8 @@ def plan_note(run: Path, accepted: dict[str, str]) -> str:
         return "Fills and swaps follow the plan of the run, plan.yaml."
     if accepted:
         return f"The run has no plan; fills and swaps follow its accepted findings: {', '.join(accepted)}."
+    if frozen(run).removes:
+        return "The run has no plan; fills and swaps follow the regions that were accepted one by one."
     return (
         "The run has no plan and no accepted finding: fills and swaps take all printed marks, whether or not the "
         "classifier reads them. Decide about the findings for a sharper test."

@@ -6,12 +6,14 @@ import importlib.metadata
 import platform
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
+from prefect.states import Completed
 
 from flows.results import RunResult, RunState
+from flows.review.address import review_url
 from flows.tasks.pictures import examples
 from flows.tasks.policy import stage
 from pipeline.artifacts import read_json, read_parquet, write_text
@@ -20,6 +22,9 @@ from pipeline.dataset import DatasetVersion
 
 if TYPE_CHECKING:
     from pipeline.report import EvidenceTable
+
+STATE_NAMES: dict[RunState, str] = {"awaiting review": "AwaitingReview", "nothing to repair": "NothingToRepair"}
+"""Names of Prefect's Completed state for the ways in which a run ends; `complete` keeps Prefect's own."""
 
 _PACKAGES = ("torch", "monai", "pydicom", "scikit-learn", "prefect", "pandas", "numpy", "zarr")
 
@@ -53,13 +58,32 @@ def write_report(run: Path, dataset: Path, bundle: Path, config: AuditConfig, st
 
 
 def publish(run: Path, state: RunState, words: list[str], worked: int) -> RunResult:
-    """Leave link and summary artifacts in Prefect and hand back the flow's result."""
-    findings = read_json(run / "findings.json")["findings"]
-    report = run / "report.html"
-    create_link_artifact(key="report", link=report.as_uri(), link_text=f"Report of run {run.name}", description=state)
+    """Leave links and a summary in Prefect, and hand back the flow's result with a state that is named after its end.
+
+    To be returned by a flow as it is: the flow's caller gets the `RunResult`, Prefect its state.
+    """
+    leave_links(run, state)
     create_markdown_artifact(key="summary", markdown="\n\n".join([f"# {state}", *words]))
+    result = result_of(run, state, words, worked)
+    # What a flow returns as a state, Prefect takes for its end and unwraps for the caller; its types say otherwise.
+    return cast(RunResult, Completed(name=STATE_NAMES.get(state), message=f"Run {run.name}: {state}", data=result))
+
+
+def result_of(run: Path, state: RunState, words: list[str], worked: int) -> RunResult:
+    """The record of how a run ended."""
+    findings = read_json(run / "findings.json")["findings"]
     counts = dict(Counter(str(finding["status"]) for finding in findings))
-    return RunResult(run=run, report=report, state=state, findings=counts, words=words, worked=worked)
+    return RunResult(run=run, report=run / "report.html", state=state, findings=counts, words=words, worked=worked)
+
+
+def leave_links(run: Path, state: RunState) -> None:
+    """Link artifacts in Prefect: to the report, and to the review page while a review is due."""
+    report = (run / "report.html").as_uri()
+    create_link_artifact(key="report", link=report, link_text=f"Report of run {run.name}", description=state)
+    if state == "awaiting review":
+        create_link_artifact(
+            key="review", link=review_url(run.name), link_text=f"Review of run {run.name}", description=state
+        )
 
 
 def _repaired(run: Path) -> dict[str, Any]:
@@ -78,7 +102,7 @@ def _json_if_there(path: Path) -> Any:
 def _hint(run: Path, state: RunState) -> str | None:
     if state != "awaiting review":
         return None
-    return f"cxr-audit decide {run.name} FINDING accepted, then cxr-audit remediate {run.name}"
+    return f"cxr-audit review, then cxr-audit remediate {run.name}"
 
 
 def _plan(run: Path, config: AuditConfig) -> dict[str, Any] | None:

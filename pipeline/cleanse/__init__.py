@@ -6,14 +6,16 @@ from pipeline.cleanse.fingerprint import check_fingerprint
 from pipeline.cleanse.held_back import held_back_table, hold_back
 from pipeline.cleanse.impact import recounted
 from pipeline.cleanse.lungs import Lungs
-from pipeline.cleanse.plan import ClassImpact, Plan, PlanLine, regions_to_clean
-from pipeline.cleanse.planning import make_plan
+from pipeline.cleanse.plan import ClassImpact, Exceptions, Plan, PlanLine, regions_to_clean
+from pipeline.cleanse.planning import draft_plan, make_plan
 from pipeline.cleanse.probe import cleansing_probe
 from pipeline.cleanse.residual import check_residual, filled_rows
+from pipeline.cleanse.reviewed import with_reviewed
 from pipeline.cleanse.swap import marker_swapped
 
 __all__ = [
     "ClassImpact",
+    "Exceptions",
     "Lungs",
     "Plan",
     "PlanLine",
@@ -21,6 +23,7 @@ __all__ = [
     "check_fingerprint",
     "check_residual",
     "cleansing_probe",
+    "draft_plan",
     "filled_rows",
     "held_back_table",
     "hold_back",
@@ -29,4 +32,5 @@ __all__ = [
     "random_control",
     "recounted",
     "regions_to_clean",
+    "with_reviewed",
 ]

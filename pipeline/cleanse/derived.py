@@ -11,9 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pipeline.artifacts import code_version, content_hash
+from pipeline.artifacts import canonical_json, code_version, content_hash
 from pipeline.cleanse.lungs import Lungs
-from pipeline.cleanse.masks import boxes_by_image
 from pipeline.cleanse.plan import Plan, regions_to_clean
 from pipeline.dataset import DatasetVersion, Edit, derive_version
 from pipeline.errors import InputError
@@ -41,18 +40,22 @@ def lineage(
             f"The plan was made for data set version {plan.dataset}, this is version {dataset.meta.version}. "
             "Make a new plan."
         )
-    tables = (regions_to_clean(plan, regions), regions)
-    boxes = [{image: [box.as_tuple() for box in found] for image, found in boxes_by_image(t).items()} for t in tables]
     return {
         "operation": operation,
         "dataset": dataset.meta.version,
         "plan": plan.identity(),
         "fills": {name: fill_version(name, bundles) for name in plan.fills},
-        "regions": content_hash(boxes),
+        "regions": content_hash([_named(table) for table in (regions_to_clean(plan, regions), regions)]),
         "lungs": None if lungs is None else lungs.name,
         "seed": seed,
         "code": code_version("pipeline.cleanse"),
     }
+
+
+def _named(regions: pd.DataFrame) -> list[str]:
+    """Every region by what decides about it, in an order of their own."""
+    named = regions[["image_id", "kind", "text", "x0", "y0", "x1", "y1"]]
+    return sorted(canonical_json([None if pd.isna(value) else value for value in row]) for row in named.to_numpy())
 
 
 def derive(

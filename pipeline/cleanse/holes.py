@@ -29,7 +29,7 @@ def records(images: pd.DataFrame) -> list[Record]:
 
 
 def holes(plan: Plan, regions: pd.DataFrame) -> HolesOf:
-    """Holes of an image's rows in `regions`, grown and filled as the line that decides says, else as the plan says.
+    """Holes of an image's rows in `regions`, grown and filled as the line that names them says, else as the plan says.
 
     Where regions of different fills overlap, the later fill in `Plan.fills` has its way.
     """
@@ -37,10 +37,8 @@ def holes(plan: Plan, regions: pd.DataFrame) -> HolesOf:
     lines = policies(plan, regions)["line"]
     columns = (regions[name] for name in ("image_id", "x0", "y0", "x1", "y1"))
     for number, image_id, *corners in zip(lines, *columns, strict=True):
-        line = None if pd.isna(number) else plan.lines[int(number)]
-        fill = line.fill if line and line.fill else plan.fill
-        dilation = line.dilation if line and line.dilation is not None else plan.dilation
-        entry = (Box(*(float(value) for value in corners)), plan.fills.index(fill) + 1, dilation)
+        fill = plan.fills.index(plan.fill_of(number)) + 1
+        entry = (Box(*(float(value) for value in corners)), fill, plan.dilation_of(number))
         by_image.setdefault(str(image_id), []).append(entry)
 
     def holes_of(record: Record) -> Holes | None:

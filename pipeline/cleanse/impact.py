@@ -6,16 +6,18 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.artifacts import content_hash
+from pipeline.cleanse.balance import imbalances
 from pipeline.cleanse.holes import HolesOf, holes, records
 from pipeline.cleanse.lungs import Lungs
 from pipeline.cleanse.masks import Mask, Record, content_size
 from pipeline.cleanse.normalise import marker_mask
-from pipeline.cleanse.plan import ClassImpact, Plan, policies
+from pipeline.cleanse.plan import FILLING, ClassImpact, Exceptions, Plan, policies
 from pipeline.dataset import DatasetVersion
 
 
 def recounted(plan: Plan, judged: pd.DataFrame, dataset: DatasetVersion, lungs: Lungs | None) -> Plan:
-    """`plan` with its counts made anew.
+    """`plan` with its counts made anew, and the exceptions that the regions hold.
 
     Args:
         plan: whose counts may be those of an earlier version of it.
@@ -24,18 +26,41 @@ def recounted(plan: Plan, judged: pd.DataFrame, dataset: DatasetVersion, lungs: 
         lungs: its lung fields.
     """
     labels = judged["image_id"].map(dataset.images.set_index("image_id")["label"]).astype(str)
-    decided = policies(plan, judged)
-    by_line = [_by_class(labels[decided["line"].isin([number])], dataset) for number in range(len(plan.lines))]
+    decided, excepted = policies(plan, judged), judged["exception"].notna()
+    by_line = [
+        _by_class(labels[decided["line"].isin([number]) & ~excepted], dataset) for number in range(len(plan.lines))
+    ]
     lines = tuple(line.model_copy(update={"regions": counts}) for line, counts in zip(plan.lines, by_line, strict=True))
     held = judged["held_back"].notna()
-    cleaned = decided["policy"].isin(["remove", "normalise"]) & ~held
+    cleaned = decided["policy"].isin(FILLING) & ~held
     changed = changes(dataset.images, holes(plan, judged[cleaned]), plan, lungs)
     regions, back = _by_class(labels[cleaned], dataset), _by_class(labels[held], dataset)
     impact = {
         name: ClassImpact(**counts, regions=regions[name], held_back=back[name])
         for name, counts in by_class(changed, dataset).items()
     }
-    return plan.model_copy(update={"lines": lines, "impact": impact})
+    made = plan.model_copy(update={"lines": lines, "impact": impact, "exceptions": exceptions(judged, dataset)})
+    return made if plan.edited else made.model_copy(update={"made_as": made.identity()})
+
+
+def exceptions(judged: pd.DataFrame, dataset: DatasetVersion) -> Exceptions:
+    """Counts of what a person decided region by region, other than the lines would.
+
+    Args:
+        judged: regions as `hold_back` returns them.
+        dataset: what they were found on.
+    """
+    own = judged[judged["exception"].notna()]
+    if own.empty:
+        return Exceptions()
+    labels = own["image_id"].map(dataset.images.set_index("image_id")["label"]).astype(str)
+    counts = {name: _by_class(labels[own["exception"] == name], dataset) for name in ("removed", "kept", "review")}
+    return Exceptions(
+        **counts,
+        decided_by={str(who): int(count) for who, count in own["decided_by"].value_counts().sort_index().items()},
+        warnings=imbalances(judged, dataset),
+        made_of=content_hash(sorted(zip(own["region_id"], own["exception"], strict=True))),
+    )
 
 
 def changes(images: pd.DataFrame, holes_of: HolesOf, plan: Plan, lungs: Lungs | None) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 import pandas as pd
 import yaml
@@ -34,7 +34,9 @@ HEADER = f"""\
 #             fill, dilation  for this line alone
 #             Where several lines name a region, the more specific decides (a text before any text, a kind before
 #             mark, which is every printed kind), then the more cautious (keep, review, normalise, remove).
-# regions, impact, made_as  counts and the plan's own fingerprint; computed, never read back
+# exceptions  regions that a person decided about one by one, other than the lines: such a decision wins over every
+#             line, keep_words and lungs included; it is changed in the review, not here
+# regions, exceptions, impact, made_as  counts and the plan's own fingerprint; computed, never read back
 """
 
 
@@ -95,6 +97,17 @@ class PlanLine(_Part):
         return chosen if self.text is None else chosen & (regions["text"] == self.text).fillna(False).astype(bool)
 
 
+class Exceptions(_Part):
+    """Regions that a person decided about one by one, where that differs from what the lines alone would do."""
+
+    removed: dict[str, int] = Field(default_factory=dict, description="by class; the lines leave them")
+    kept: dict[str, int] = Field(default_factory=dict, description="by class; the lines fill them")
+    review: dict[str, int] = Field(default_factory=dict, description="by class; held back for another look")
+    decided_by: dict[str, int] = Field(default_factory=dict, description="regions by who decided")
+    warnings: tuple[str, ...] = Field((), description="see `pipeline.cleanse.balance`")
+    made_of: str | None = Field(None, description="hash of the regions and what is done with each; null: none")
+
+
 class ClassImpact(_Part):
     """How much of one class a plan changes, decoys aside."""
 
@@ -114,7 +127,8 @@ class Plan(_Part):
     fill: FillName
     dilation: float = Field(ge=0, description="stored pixels by which a box grows before it is filled")
     keep_words: tuple[str, ...] = Field((), description="texts that are never touched")
-    lines: tuple[PlanLine, ...] = Field(min_length=1)
+    lines: tuple[PlanLine, ...] = Field(description="may be empty where single regions were decided")
+    exceptions: Exceptions = Exceptions()
     impact: dict[str, ClassImpact] = Field(default_factory=dict)
     made_as: str | None = Field(None, description="`identity` of the plan when it was made")
 
@@ -125,7 +139,8 @@ class Plan(_Part):
             for line in self.lines
         ]
         ordered = sorted(lines, key=content_hash)
-        return content_hash([self.dataset, self.fill, self.dilation, sorted(self.keep_words), ordered])
+        by_region = [self.exceptions.made_of] if self.exceptions.made_of else []
+        return content_hash([self.dataset, self.fill, self.dilation, sorted(self.keep_words), ordered, *by_region])
 
     @property
     def edited(self) -> bool:
@@ -136,6 +151,16 @@ class Plan(_Part):
     def fills(self) -> tuple[str, ...]:
         """Every fill that it names."""
         return tuple(sorted({self.fill, *(line.fill for line in self.lines if line.fill)}))
+
+    def fill_of(self, line: Any) -> str:
+        """The fill of regions that line number `line` names; null: that no line names."""
+        own = None if pd.isna(line) else self.lines[int(line)].fill
+        return self.fill if own is None else own
+
+    def dilation_of(self, line: Any) -> float:
+        """The same for the stored pixels by which a box grows."""
+        own = None if pd.isna(line) else self.lines[int(line)].dilation
+        return self.dilation if own is None else own
 
     @property
     def normalises(self) -> bool:
@@ -150,6 +175,8 @@ class Plan(_Part):
             {key: value for key, value in line.items() if value is not None or key not in optional}
             for line in content["lines"]
         ]
+        if self.exceptions == Exceptions():
+            del content["exceptions"]
         write_text(path, HEADER + yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120))
 
     @classmethod
@@ -162,13 +189,12 @@ class Plan(_Part):
         return load(path, cls)
 
 
-def policies(plan: Plan, regions: pd.DataFrame) -> pd.DataFrame:
-    """What `plan` does with each row of `regions`. Sees kind and text, never an image's label, source or split.
+FILLING = ("remove", "normalise")
+"""Policies that fill a region."""
 
-    Returns:
-        Same index; `line` (Int64): number of the line that decides, `policy` (string): see `CleansePolicy`. Both null
-        where no line names the region; for `keep_words` the line is null and the policy keep.
-    """
+
+def by_lines(plan: Plan, regions: pd.DataFrame) -> pd.DataFrame:
+    """What the lines and `keep_words` of `plan` do with each row of `regions`; see `policies`."""
     line = pd.Series(pd.NA, index=regions.index, dtype="Int64")
     order = sorted(range(len(plan.lines)), key=lambda number: plan.lines[number].precedence)
     for number in reversed(order):
@@ -179,13 +205,29 @@ def policies(plan: Plan, regions: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({"line": line.mask(kept), "policy": policy.mask(kept, "keep")})
 
 
+def policies(plan: Plan, regions: pd.DataFrame) -> pd.DataFrame:
+    """What `plan` does with each row of `regions`. Sees kind and text, never an image's label, source or split.
+
+    What a person decided about the very region (`decided` in `regions`: remove, keep, review) wins over lines and
+    `keep_words`; how it is filled is still what the line says that names it.
+
+    Returns:
+        Same index; `line` (Int64): number of the line that names the region; `policy` (string): see `CleansePolicy`.
+        Null where no line names the region; for `keep_words` the line is null and the policy keep.
+    """
+    judged = by_lines(plan, regions)
+    if "decided" not in regions:
+        return judged
+    return judged.assign(policy=regions["decided"].astype("string").fillna(judged["policy"]))
+
+
 def regions_to_clean(plan: Plan, regions: pd.DataFrame) -> pd.DataFrame:
     """Rows of `regions` that `plan` fills: policies remove and normalise, without what `hold_back` holds back.
 
     Raises:
         EmptyResultError: none.
     """
-    wanted = policies(plan, regions)["policy"].isin(["remove", "normalise"])
+    wanted = policies(plan, regions)["policy"].isin(FILLING)
     if not wanted.any():
         raise EmptyResultError(
             f"The plan selects none of the {len(regions)} regions. Check kind, text and policy of its lines, or detect "

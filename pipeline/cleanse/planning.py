@@ -29,14 +29,15 @@ def make_plan(
     left: Left | None = None,
     lungs: Lungs | None = None,
 ) -> Plan:
-    """The plan that carries out what was decided about findings, in all classes alike.
+    """The plan that carries out what was decided about findings, in all classes alike, and about single regions.
 
     What a policy accepts is not filled inside the lungs, what a person accepts is. Devices that a policy accepts are
     listed for review: they can be clinically meaningful.
 
     Args:
         findings: items of findings.json: `id`, `kind`, `status` and, optionally, `text`.
-        regions: regions of all images: `image_id`, `kind`, `text`, `x0`, `y0`, `x1`, `y1` in original pixels.
+        regions: regions of all images: `image_id`, `kind`, `text`, `x0`, `y0`, `x1`, `y1` in original pixels; where
+            people decided about single ones, as `with_reviewed` returns them.
         dataset: what they were found on.
         config: fill, dilation, policies by kind, words to keep.
         accept: ``"confirmed"`` takes findings that are confirmed or accepted; a mapping takes the finding ids
@@ -45,13 +46,34 @@ def make_plan(
         lungs: lung fields, see `hold_back`.
 
     Raises:
-        EmptyResultError: no finding is accepted, or the accepted ones select no region.
+        EmptyResultError: neither a finding nor a region is accepted, or the accepted findings select no region.
         InputError: an unknown finding id or fill, a policy that a kind cannot have, or regions of images that are not
             in `dataset`.
     """
+    plan = draft_plan(findings, regions, dataset, config, accept, left=left)
+    return recounted(plan, hold_back(plan, regions, dataset, lungs), dataset, lungs)
+
+
+def draft_plan(
+    findings: Sequence[Mapping[str, Any]],
+    regions: pd.DataFrame,
+    dataset: DatasetVersion,
+    config: CleanseConfig,
+    accept: Literal["confirmed"] | Mapping[str, str] = "confirmed",
+    *,
+    left: Left | None = None,
+) -> Plan:
+    """The plan of `make_plan` before anything is counted; same arguments and errors."""
     check_fill_name(config.fill)
     _check_images(regions, dataset)
-    accepted = [_line(finding, decided_by, config) for finding, decided_by in _accepted(findings, accept)]
+    one_by_one = "decided" in regions and (regions["decided"] == "remove").any()
+    chosen = _accepted(findings, accept)
+    if not chosen and not one_by_one:
+        raise EmptyResultError(
+            f"None of the {len(findings)} findings is confirmed or accepted, and no region by itself: there is nothing "
+            "to cleanse. Review them, or read the report of the audit as it is."
+        )
+    accepted = [_line(finding, decided_by, config) for finding, decided_by in chosen]
     stay = [
         PlanLine(finding=name, kind=finding["kind"], text=finding.get("text"), policy=policy, decided_by=who)
         for name, (policy, who) in sorted((left or {}).items())
@@ -64,13 +86,12 @@ def make_plan(
         keep_words=config.keep_words,
         lines=(*accepted, *stay),
     )
-    if not any(line.selects(regions).any() for line in accepted):
+    if not one_by_one and not any(line.selects(regions).any() for line in accepted):
         raise EmptyResultError(
             f"The plan selects none of the {len(regions)} regions: the accepted findings are about "
             f"{', '.join(sorted({line.kind for line in accepted}))}. Accept others, or detect again."
         )
-    plan = plan.model_copy(update={"made_as": plan.identity()})
-    return recounted(plan, hold_back(plan, regions, dataset, lungs), dataset, lungs)
+    return plan.model_copy(update={"made_as": plan.identity()})
 
 
 def _accepted(
@@ -78,15 +99,8 @@ def _accepted(
 ) -> list[tuple[Mapping[str, Any], str]]:
     if accept == "confirmed":
         who = {"confirmed": "policy: confirmed", "accepted": "reviewer"}
-        chosen = [(finding, who[finding["status"]]) for finding in findings if finding["status"] in who]
-    else:
-        chosen = [(_named(findings, wanted), who_decided) for wanted, who_decided in accept.items()]
-    if not chosen:
-        raise EmptyResultError(
-            f"None of the {len(findings)} findings is confirmed or accepted: there is nothing to cleanse. "
-            "Review them, or read the report of the audit as it is."
-        )
-    return chosen
+        return [(finding, who[finding["status"]]) for finding in findings if finding["status"] in who]
+    return [(_named(findings, wanted), who_decided) for wanted, who_decided in accept.items()]
 
 
 def _named(findings: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.explain.apply import explain_dataset
+from pipeline.explain.apply import explain_dataset, explain_image
 from pipeline.explain.baseline import blurred_baseline, make_baseline
 from pipeline.explain.callable_model import CallableClassifier
 from pipeline.explain.contract import Attribution, Evaluations, Explainer
@@ -23,6 +23,7 @@ __all__ = [
     "create",
     "deletion_insertion",
     "explain_dataset",
+    "explain_image",
     "explained_rows",
     "make_baseline",
     "optimize_mask",

@@ -120,6 +120,40 @@ def explain_dataset(
     return load_table(target, config.methods)
 
 
+def explain_image(
+    model: nn.Module,
+    spec: ModelSpec,
+    dataset: DatasetVersion,
+    row: int,
+    target: int,
+    method: str,
+    config: ExplainConfig,
+    *,
+    seed: int,
+) -> NDArray[np.float32]:
+    """The saliency map (h, w) that `explain_dataset` makes of one image with `method`, which `config` need not name.
+
+    Args:
+        model: classifier returning logits; left as it was.
+        spec: its contract.
+        dataset: where the pixels are.
+        row: row number of the image.
+        target: class index to explain.
+        method: name of an explainer.
+        config: its settings.
+        seed: of the run.
+
+    Raises:
+        InputError: there is no such explainer.
+    """
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    job = _Job(model, spec, dataset, np.array([row]), np.array([target]), config, device)
+    explainer = create(method, model, spec, **_options(method, job, seed))
+    with frozen(model, channels_last=True):
+        found, _ = job.explained(explainer, slice(0, 1))
+    return np.asarray(_numbers(found.saliency[0, 0]), dtype=np.float32)
+
+
 def load_table(folder: Path, methods: tuple[str, ...]) -> pd.DataFrame:
     """The tables of `methods` in a finished ``saliency`` folder, below each other."""
     tables = [read_parquet(folder / f"{name}.parquet") for name in methods]
@@ -155,13 +189,10 @@ class _Job:
             return
         part = slice(number * self.config.batch_size, (number + 1) * self.config.batch_size)
         ids = self._image_ids(part)
-        target = torch.from_numpy(self.targets[part]).to(self.device)
-        images = self.spec.preprocess(self.dataset.tensor(self.rows[part]).to(self.device))
-        with frozen(self.model, channels_last=True), warnings.catch_warnings():
-            warnings.simplefilter("ignore", LowConfidenceWarning)  # the table has a column for it
-            found = explainer.explain(images, target, image_ids=ids)
+        with frozen(self.model, channels_last=True):
+            found, images = self.explained(explainer, part)
             grid = _grid(found.saliency, self.config.mask_size)
-            curves = deletion_insertion(self.model, images, blurred_baseline(images), grid, target)
+            curves = deletion_insertion(self.model, images, blurred_baseline(images), grid, self._target(part))
         table = pd.DataFrame(
             {
                 "explainer": explainer.name,
@@ -181,6 +212,16 @@ class _Job:
         with atomic_file(folder / f"{number:06d}.npy") as temporary, temporary.open("wb") as stream:
             np.save(stream, _numbers(found.saliency[:, 0]))
         write_parquet(table_path, table)
+
+    def explained(self, explainer: Explainer, part: slice) -> tuple[Attribution, Tensor]:
+        """What the explainer says about a part of the images, and these as the model sees them."""
+        images = self.spec.preprocess(self.dataset.tensor(self.rows[part]).to(self.device))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LowConfidenceWarning)  # the table has a column for it
+            return explainer.explain(images, self._target(part), image_ids=self._image_ids(part)), images
+
+    def _target(self, part: slice) -> Tensor:
+        return torch.from_numpy(self.targets[part]).to(self.device)
 
     def _image_ids(self, part: slice) -> list[str]:
         return [str(name) for name in self.dataset.images["image_id"].iloc[self.rows[part]]]

@@ -23,7 +23,7 @@ def coco(images: Sequence[ExportImage], regions: pd.DataFrame) -> dict[str, Any]
     """COCO object detection: categories are region kinds, ``bbox`` is [x, y, width, height] in original pixels.
 
     ``file_name`` is the path below the data root. ``attributes`` hold what COCO has no field for: the text, where it
-    is a vocabulary word, detector, and what the plan does.
+    is a vocabulary word, detector, what reviewers said, and whether it is removed.
     """
     number = {image.image_id: position for position, image in enumerate(images, start=1)}
     category = {kind: position for position, kind in enumerate(REGION_KINDS, start=1)}
@@ -112,6 +112,6 @@ def _corners(region: Region) -> list[float]:
 
 
 def _attributes(region: Region) -> dict[str, Any]:
-    optional = ("text", "detector", "finding", "held_back")
-    known = {name: region[name] for name in optional if not pd.isna(region[name])}
+    optional = ("text", "detector", "finding", "held_back", "origin", "verdict", "decided_by")
+    known = {name: region[name] for name in optional if not pd.isna(region.get(name))}
     return {**known, "removed": bool(region["removed"])}

@@ -15,7 +15,7 @@ from pipeline.cleanse.plan import policies
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import InputError
 from pipeline.export.images import Painting
-from pipeline.export.source import Source
+from pipeline.export.source import REGION_COLUMNS, Source
 
 FindLungs = Callable[[DatasetVersion], Lungs]
 
@@ -46,7 +46,7 @@ def source_of_run(
     made = read_json(datasets / dataset.meta.name / cleansed / "lineage.json")
     lungs = find_lungs(dataset) if find_lungs and made["lungs"] else None
     _check_same(made, plan, lungs, run)
-    regions = _judged(read_parquet(run / "regions_all.parquet"), run)
+    regions = read_parquet(run / "regions_planned.parquet").reset_index(drop=True)
     return Source(
         dataset,
         cleansed,
@@ -90,6 +90,8 @@ def _audited(run: Path, dataset: DatasetVersion) -> Source:
 def _check_same(made: dict[str, Any], plan: Plan, lungs: Lungs | None, run: Path) -> None:
     found = {"plan": plan.identity(), "lungs": None if lungs is None else lungs.name}
     other = [name for name, value in found.items() if made.get(name) != value]
+    if not (run / "regions_planned.parquet").exists():
+        other.append("regions")
     if other:
         raise InputError(
             f"The {' and '.join(other)} of run {run.name} changed since its data were cleansed. "
@@ -97,19 +99,13 @@ def _check_same(made: dict[str, Any], plan: Plan, lungs: Lungs | None, run: Path
         )
 
 
-def _judged(regions: pd.DataFrame, run: Path) -> pd.DataFrame:
-    """All regions; `held_back` says why one was left to a person, null where it was not."""
-    path = run / "held_back.parquet"
-    reasons = read_parquet(path).set_index("region_id")["reason"] if path.exists() else pd.Series(dtype="string")
-    return regions.reset_index(drop=True).assign(held_back=regions["region_id"].map(reasons).to_numpy())
-
-
 def _described(regions: pd.DataFrame, plan: Plan | None) -> pd.DataFrame:
     """`regions` with what the plan does with each: see `REGION_COLUMNS`."""
     if plan is None:
         return regions.reset_index(drop=True).assign(removed=False, held_back=None, finding=None)
     lines = policies(plan, regions)["line"].map(lambda number: plan.lines[number].finding, na_action="ignore")
-    return regions.assign(removed=regions.index.isin(regions_to_clean(plan, regions).index), finding=lines)
+    told = regions.assign(removed=regions.index.isin(regions_to_clean(plan, regions).index), finding=lines)
+    return told[[name for name in REGION_COLUMNS if name in told]]
 
 
 def _still_found(run: Path) -> frozenset[str] | None:

@@ -94,6 +94,7 @@ def summary(content: ReportInput) -> list[str]:
     found = f"{total} finding{'' if total == 1 else 's'} ({counts})" if total else "No finding"
     sentences = [f"{found} in {len(content.images):,} images of {content.dataset.title}.", *leaks(content.checks)]
     if content.comparison is not None:
+        sentences += (content.plan or {}).get("exceptions", {}).get("warnings", ())
         return [*sentences, *cleansing(content.fingerprint, content.residual), *verdict(content.comparison)]
     if content.review_hint is not None:
         return [*sentences, f"The findings await review: {content.review_hint}"]

@@ -1,5 +1,7 @@
-"""What people decided about findings."""
+"""The review: what people decide about findings and regions, and the page on which they do.
 
-from pipeline.review.decisions import DECISIONS, Decision, decisions_of, record_decision
-
-__all__ = ["DECISIONS", "Decision", "decisions_of", "record_decision"]
+values    what store, API and pages say to each other
+store     the database: decisions are appended, superseded, never overwritten
+web       the application
+backend   what the page asks of the stages above it
+"""

@@ -41,7 +41,7 @@ RunId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_
 RegionId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 ImageId = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FindingId = Annotated[str, Field(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_.-]+$")]
-Comment = Annotated[str, Field(max_length=2000)]
+Comment = Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[\w .@+-]+$")]
 
 
@@ -84,7 +84,7 @@ class Filters(_Value):
     split: Split | None = None
     status: Status | None = Field(None, description="images with a region in this state")
     cluster: str | None = Field(None, max_length=64, description="regions that look alike")
-    saliency_cluster: str | None = Field(None, max_length=64, description="what the classifier reads in the same way")
+    saliency_cluster: str | None = Field(None, max_length=250, description="what the classifier reads in the same way")
     origin: Origin | None = None
     explained: bool | None = None
     tagged: bool | None = Field(None, description="marked for a second reader")
@@ -386,3 +386,33 @@ class Kappa(_Value):
     low: float | None
     high: float | None
     table: dict[str, dict[str, int]] = Field(description="first reader's verdict -> second reader's -> number")
+
+
+class Vote(_Value):
+    """What one reader decided about a subject."""
+
+    reviewer: str
+    verdict: Verdict
+    comment: str
+    at: datetime
+
+
+class Disagreement(_Value):
+    """A subject on which two readers disagree; whoever is neither of them, or an admin, settles it by deciding."""
+
+    subject: Literal["finding", "region"]
+    subject_id: str
+    image_id: str | None
+    row: int | None
+    kind: str
+    text: str | None
+    title: str = Field(description="of the finding, or 'word on image 12'")
+    votes: tuple[Vote, ...]
+
+
+class DisagreementPage(_Value):
+    """A window on the disagreements of an audit: findings first, then regions in the order of images."""
+
+    total: int
+    offset: int
+    items: tuple[Disagreement, ...]

@@ -44,8 +44,7 @@ def run(tmp_path: Path) -> Path:
     run = tmp_path / "run"
     line = PlanLine(finding="F1", kind="side", decided_by="ann")
     Plan(dataset="raw", fill="mean", dilation=0.0, lines=(line,)).write(run / "plan.yaml")
-    write_parquet(run / "regions_all.parquet", regions(range(6)))
-    write_parquet(run / "held_back.parquet", regions(range(0)).assign(reason=pd.Series(dtype="string")))
+    write_parquet(run / "regions_planned.parquet", regions(range(6)))
     return run
 
 
@@ -77,4 +76,5 @@ def test_detectors_look_again_where_something_was_filled(run: Path, monkeypatch:
     assert (result["checked_images"], result["filled_regions"], result["still_found"]) == (6, 6, 2)
     assert result["by_kind"] == {"side": 2}
     assert left["image_id"].to_list() == ["id00", "id01"]
-    assert sorted(path.name for path in run.glob("re*")) == ["regions_all.parquet", "residual.json", "residual.parquet"]
+    names = sorted(path.name for path in run.glob("re*"))
+    assert names == ["regions_planned.parquet", "residual.json", "residual.parquet"]

@@ -13,6 +13,7 @@ import pytest
 
 from flows.audit import Audited
 from flows.cleanse import _plan
+from flows.review.frozen import COLUMNS
 from flows.steps import Steps
 from flows.tasks import repair
 from flows.workspace import Workspace
@@ -21,7 +22,6 @@ from pipeline.cleanse import Plan, regions_to_clean
 from pipeline.config import AuditConfig
 from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_version
 from pipeline.errors import EmptyResultError, InputError
-from pipeline.review import record_decision
 
 CONFIG = AuditConfig.model_validate({"cleanse": {"fill": "median"}})
 SIZE, COUNT = 64, 12
@@ -61,6 +61,25 @@ def workspace(tmp_path: Path) -> Workspace:
     return space
 
 
+def decided(run: Path, **verdicts: str) -> None:
+    """What `freeze` would write for decisions of ann about findings."""
+    about = {"reviewers": ["ann"], "comment": "", "time": "2026-01-02T03:04:05+00:00", "software": "test"}
+    entries = {name: {"finding": name, "decision": verdict, **about} for name, verdict in verdicts.items()}
+    write_json(run / "decisions.json", entries)
+
+
+def reviewed(run: Path, **verdicts: str) -> None:
+    """The same for decisions about single regions."""
+    corners = {"x0": 4.0, "y0": 4.0, "x1": 16.0, "y1": 12.0}
+    about = {"kind": "side", "text": "L", **corners, "detector": "text", "confidence": 1.0, "origin": "detected"}
+    state = {"deleted": False, "edited": False, "decided_by": "ann"}
+    rows = [
+        {"region_id": f"rid{name[1:]}", "image_id": f"id{name[1:]}", **about, **state, "verdict": verdict}
+        for name, verdict in verdicts.items()
+    ]
+    write_parquet(run / "reviewed_regions.parquet", pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS))
+
+
 def planned(workspace: Workspace, accepted: dict[str, str], edited: Path | None = None) -> Plan:
     run = workspace.runs / "r1"
     repair.plan.fn(run, workspace.datasets / "study" / "v0", CONFIG, accepted, edited)
@@ -81,8 +100,7 @@ def test_what_a_policy_accepts_is_held_back_where_lungs_are_unknown(workspace: W
 
 def test_every_decision_about_regions_gives_a_line(workspace: Workspace) -> None:
     run = workspace.runs / "r1"
-    record_decision(run, "F2", "rejected", "ann")
-    record_decision(run, "F3", "unsure", "ann")  # image-wide: there is nothing to fill or keep
+    decided(run, F2="rejected", F3="unsure")  # F3 is image-wide: there is nothing to fill or keep
     plan = planned(workspace, {"F1": "reviewer ann"})
     assert [(line.finding, line.policy, line.decided_by) for line in plan.lines] == [
         ("F1", "remove", "reviewer ann"),
@@ -128,8 +146,49 @@ def test_the_key_of_a_plan_follows_decisions_and_edits(workspace: Workspace, tmp
         repair.plan_key(folder, CONFIG, {"F1": "reviewer ann"}),
         repair.plan_key(folder, CONFIG, {}, tmp_path / "mine.yaml"),
     ]
-    record_decision(run, "F2", "keep", "ann")
-    assert len({*keys, repair.plan_key(folder, CONFIG, {})}) == 4
+    decided(run, F2="keep")
+    keys.append(repair.plan_key(folder, CONFIG, {}))
+    reviewed(run, r01="keep")
+    assert len({*keys, repair.plan_key(folder, CONFIG, {})}) == 5
+
+
+def test_single_regions_make_a_plan_of_their_own(workspace: Workspace) -> None:
+    run = workspace.runs / "r1"
+    reviewed(run, r01="accepted", r03="unsure", r05="keep")
+    plan = planned(workspace, {})
+    assert plan.lines == ()
+    assert plan.exceptions.removed == {"rest": 0, "covid": 1}
+    assert (plan.exceptions.review, plan.exceptions.kept) == ({"rest": 0, "covid": 1}, {"rest": 0, "covid": 0})
+    assert plan.exceptions.decided_by == {"ann": 2}
+    assert regions_to_clean(plan, repair.planned_regions(run))["image_id"].tolist() == ["id01"]
+    assert not plan.edited
+    versions, _ = repair.cleanse.fn(run, workspace.datasets / "study" / "v0", CONFIG)
+    cleansed = DatasetVersion(versions["cleansed"]).pixels(range(COUNT))
+    assert (cleansed[1].max(), cleansed[3].max()) == (cleansed[1].max().clip(max=120), 250)
+
+
+def test_a_region_wins_over_the_line_and_lungs(workspace: Workspace) -> None:
+    run = workspace.runs / "r1"
+    reviewed(run, r01="accepted", r03="rejected")
+    plan = planned(workspace, {"F1": "policy: confirmed"})  # no lungs on grey pictures: the policy holds all back
+    assert read_parquet(run / "held_back.parquet")["image_id"].tolist() == ["id05", "id07", "id09", "id11"]
+    assert (plan.impact["covid"].regions, plan.impact["covid"].held_back) == (1, 4)
+    plan = planned(workspace, {"F1": "reviewer bob"})
+    assert plan.exceptions.kept == {"rest": 0, "covid": 1}
+    assert plan.exceptions.removed == {"rest": 0, "covid": 0}  # the line removes it too
+    assert (plan.lines[0].regions, plan.impact["covid"].regions) == ({"rest": 0, "covid": 5}, 5)
+
+
+def test_a_plan_that_was_edited_stays_edited_and_an_untouched_one_does_not_become_so(workspace: Workspace) -> None:
+    run = workspace.runs / "r1"
+    plain = planned(workspace, {"F1": "reviewer bob"})
+    reviewed(run, r03="keep")
+    again = planned(workspace, {})  # nothing accepted: the plan stays, what was decided since joins
+    assert (again.edited, again.identity() == plain.identity()) == (False, False)
+    (run / "plan.yaml").write_text((run / "plan.yaml").read_text().replace("fill: median", "fill: mean"))
+    reviewed(run, r05="keep")
+    kept = planned(workspace, {"F1": "reviewer bob"})
+    assert (kept.edited, kept.fill, kept.exceptions.kept["covid"]) == (True, "mean", 1)
 
 
 def test_nothing_accepted_and_no_plan_is_an_error(workspace: Workspace) -> None:
@@ -149,7 +208,8 @@ def test_the_command(workspace: Workspace, prefect_environment: dict[str, str]) 
             [*command, *options], env=prefect_environment, capture_output=True, text=True, check=False
         )
 
-    record_decision(workspace.runs / "r1", "F1", "accepted", "ann")
+    decided(workspace.runs / "r1", F1="accepted")
+    reviewed(workspace.runs / "r1")
     shown = cleanse("--dry-run")
     assert shown.returncode == 0, shown.stderr
     assert "reviewer ann" in shown.stdout

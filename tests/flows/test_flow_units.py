@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from flows.audit import Audited
 from flows.request import AuditRequest
 from flows.results import RunResult
+from flows.review.frozen import COLUMNS, Decided, Review
 from flows.settings import configure_prefect
 from flows.steps import Steps
 from flows.tasks.data import config_of
@@ -20,7 +22,14 @@ from flows.workspace import Workspace
 from pipeline.artifacts import RunFolder, write_json
 from pipeline.errors import InputError, StorageError
 
+NOTHING = pd.DataFrame(columns=list(COLUMNS)).astype(COLUMNS)
 COMMAND = [str(Path(sys.executable).parent / "cxr-audit")]
+
+
+def review(**decided: str) -> Review:
+    """Decisions of two readers who agreed."""
+    about = {"reviewers": ("ann", "bob"), "comment": "", "time": "", "software": ""}
+    return Review({name: Decided(name, verdict, **about) for name, verdict in decided.items()}, NOTHING)
 
 
 def test_a_step_is_done_once_per_key(tmp_path: Path) -> None:
@@ -64,8 +73,7 @@ def test_findings_above_a_status() -> None:
 
 
 def test_a_person_wins_over_the_policy(tmp_path: Path) -> None:
-    from flows.cleansing import accepted_findings
-    from pipeline.review import record_decision
+    from flows.cleansing import accepted_findings, to_repair
 
     findings = [
         {"id": "F1", "status": "confirmed", "kind": "side"},
@@ -75,14 +83,11 @@ def test_a_person_wins_over_the_policy(tmp_path: Path) -> None:
         {"id": "F5", "status": "confirmed", "kind": "trait/exposure"},  # nothing that could be filled
     ]
     write_json(tmp_path / "findings.json", {"findings": findings})
-    assert accepted_findings(tmp_path, "none") == {}
-    record_decision(tmp_path, "F1", "keep", "ann")
-    record_decision(tmp_path, "F3", "accepted", "ann")
-    assert accepted_findings(tmp_path, "confirmed") == {"F2": "policy: confirmed", "F3": "reviewer ann"}
-    record_decision(tmp_path, "F4", "accepted", "ann")
-    assert "F4" in accepted_findings(tmp_path, "none")
-    with pytest.raises(InputError, match="no regions"):
-        record_decision(tmp_path, "F5", "accepted", "ann")
+    nobody, both = review(), review(F1="keep", F3="accepted", F9="accepted")
+    assert accepted_findings(tmp_path, "none", nobody) == {}
+    assert accepted_findings(tmp_path, "confirmed", both) == {"F2": "policy: confirmed", "F3": "reviewers ann, bob"}
+    assert accepted_findings(tmp_path, "none", review(F4="accepted")) == {"F4": "reviewers ann, bob"}
+    assert [to_repair(tmp_path, accepted, nobody) for accepted in ({}, {"F1": "ann"})] == [False, True]
 
 
 def test_runs_are_found_by_prefix(tmp_path: Path) -> None:

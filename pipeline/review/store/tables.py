@@ -25,7 +25,7 @@ class Moment(TypeDecorator[datetime]):
         """Store in UTC."""
         return None if value is None else value.astimezone(UTC)
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
         """Read as UTC."""
         if value is None:
             return None
@@ -66,7 +66,7 @@ class Finding(Table):
     run: Mapped[str] = mapped_column(ForeignKey("runs.run", ondelete="CASCADE"), primary_key=True)
     finding: Mapped[str] = mapped_column(String(32), primary_key=True)
     rank: Mapped[int]
-    kind: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(250))
     text: Mapped[str | None] = mapped_column(String(200))
     title: Mapped[str] = mapped_column(Text)
     audit_status: Mapped[str] = mapped_column(String(32))
@@ -86,16 +86,26 @@ class Item(Table):
     image: Mapped[str] = mapped_column(String(64), primary_key=True)
     row: Mapped[int]
     """Of the images table and the pixel store."""
+    width: Mapped[int]
+    """Of the original image, pixels: what a person draws is cut to it. Filled by `register` from the images table."""
+    height: Mapped[int]
     label: Mapped[str] = mapped_column(String(200))
     source: Mapped[str | None] = mapped_column(String(200))
     split: Mapped[str | None] = mapped_column(String(32))
     predicted: Mapped[str | None] = mapped_column(String(200))
     probability: Mapped[float | None]
     """Of the predicted class."""
+    probabilities: Mapped[dict[str, Any] | None]
+    """Class -> probability."""
     score: Mapped[float] = mapped_column(default=0.0)
     """How much it is worth looking at, [0, 1]: see `register`."""
     explained: Mapped[bool] = mapped_column(default=False)
-    saliency_cluster: Mapped[str | None] = mapped_column(String(64))
+    methods: Mapped[list[str]] = mapped_column(default=list)
+    """Explainers with a saliency map of it."""
+    explained_class: Mapped[str | None] = mapped_column(String(200))
+    lungs: Mapped[bool] = mapped_column(default=False)
+    """The run has its lung fields."""
+    saliency_cluster: Mapped[str | None] = mapped_column(String(250))
     regions: Mapped[int] = mapped_column(default=0)
     """Not deleted."""
     open: Mapped[int] = mapped_column(default=0)
@@ -103,14 +113,9 @@ class Item(Table):
     conflicts: Mapped[int] = mapped_column(default=0)
     tagged: Mapped[bool] = mapped_column(default=False)
     version: Mapped[int] = mapped_column(default=0)
-    """Grows whenever something about its regions is decided or changed."""
+    """Revision of the audit that last decided or changed something about it or its regions."""
 
-    __table_args__ = (
-        Index("items_by_score", "run", "score", "row"),
-        Index("items_by_row", "run", "row"),
-        Index("items_by_label", "run", "label", "score"),
-        Index("items_by_source", "run", "source", "score"),
-    )
+    __table_args__ = (Index("items_by_row", "run", "row"),)
 
 
 class Region(Table):
@@ -171,6 +176,10 @@ class Batch(Table):
     reviewer: Mapped[str] = mapped_column(String(64))
     at: Mapped[datetime]
     software: Mapped[str] = mapped_column(String(64))
+    revision: Mapped[int]
+    """Of the audit, made by this batch."""
+    request: Mapped[str] = mapped_column(String(64))
+    """Hash of what was asked for: the same key for something else is refused."""
     reverts: Mapped[int | None] = mapped_column(ForeignKey("batches.id"))
     """The batch that this undo or redo takes back."""
     outcome: Mapped[dict[str, Any]]
@@ -179,6 +188,8 @@ class Batch(Table):
     __table_args__ = (
         Index("batches_by_key", "run", "reviewer", "key", unique=True),
         Index("batches_by_reviewer", "run", "reviewer", "id"),
+        Index("batches_by_revision", "run", "revision", unique=True),
+        Index("batches_by_reverted", "reverts"),
     )
 
 
@@ -203,6 +214,8 @@ class Decision(Table):
     batch: Mapped[int] = mapped_column(ForeignKey("batches.id"))
     supersedes: Mapped[int | None]
     """The reviewer's decision on the subject before this one."""
+    standing: Mapped[int]
+    """Revision from which it counts: of its batch, or, where undo or redo brought it back, the one it had at first."""
 
     __table_args__ = (
         Index("decisions_by_subject", "run", "subject", "subject_id", "reviewer", "id"),

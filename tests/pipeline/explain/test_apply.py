@@ -14,7 +14,7 @@ from pipeline.artifacts import sha256_tree, write_json
 from pipeline.config import ExplainConfig
 from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_version
 from pipeline.errors import EmptyResultError
-from pipeline.explain import choose_rows, create, explain_dataset
+from pipeline.explain import choose_rows, create, explain_dataset, explain_image
 
 COUNT = 12
 CONFIG = ExplainConfig(
@@ -69,6 +69,20 @@ def test_table_and_maps(conv_square, toy_spec, dataset, tmp_path):
     assert first["probability"] == pytest.approx(probability, abs=1e-6)
     assert first["backward"] == 2 * 4 * 4
     assert table[["deletion_auc", "insertion_auc"]].to_numpy().min() > 0
+
+
+@pytest.mark.parametrize(("method", "differs"), [("igos++", True), ("rise", True), ("grad-cam", False)])
+def test_one_image_has_the_map_that_the_audit_gives_it(conv_square, toy_spec, dataset, tmp_path, method, differs):
+    config = CONFIG.model_copy(update={"methods": (method,), "options": {**CONFIG.options, "rise": {"masks": 40}}})
+    explain(conv_square, toy_spec, dataset, tmp_path, config=config)
+    stored = zarr.open_array(tmp_path / "saliency" / f"{method}.zarr", mode="r")[3]
+    one = explain_image(
+        conv_square, toy_spec, dataset, 7, 1, method, CONFIG.model_copy(update={"options": config.options}), seed=7
+    )
+    assert one.dtype == np.float32
+    np.testing.assert_allclose(one, stored, atol=1e-6)
+    other = explain_image(conv_square, toy_spec, dataset, 7, 1, method, config, seed=8)
+    assert (np.abs(other - one).max() > 1e-3 * np.abs(one).max()) == differs  # the seed decides, where there is chance
 
 
 def test_interrupted_run_ends_with_the_same_bytes_and_repeats_nothing(conv_square, toy_spec, dataset, tmp_path):

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from flows.__main__ import app
 from pipeline.artifacts import read_json, write_json, write_parquet
-from pipeline.cleanse import Plan, PlanLine, apply_plan, held_back_table, hold_back
+from pipeline.cleanse import Plan, PlanLine, apply_plan, hold_back
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import InputError
 from pipeline.export import source_of_run, source_of_version
@@ -34,8 +34,7 @@ def run(study: DatasetVersion, regions: pd.DataFrame, tmp_path: Path) -> Path:
     found = regions.drop(columns="held_back")
     judged = hold_back(plan, found, study, None)
     write_parquet(folder / "regions.parquet", found)
-    write_parquet(folder / "regions_all.parquet", found)
-    write_parquet(folder / "held_back.parquet", held_back_table(judged))
+    write_parquet(folder / "regions_planned.parquet", judged)
     cleansed = apply_plan(study, plan, judged, tmp_path / "datasets", decoys=True)
     write_json(folder / "versions.json", {"cleansed": cleansed.meta.version})
     write_json(folder / "run.json", {"request": {"dataset": "study/v0", "config": {}}, "artifacts": {}})

@@ -46,6 +46,22 @@ def test_full_report_has_every_section_and_the_numbers(page: str) -> None:
     assert page.index("side “L”") < page.index("word “PORTABLE”"), "confirmed findings come first"
 
 
+def test_decisions_about_single_regions_are_shown_with_who_and_with_a_warning(full: ReportInput) -> None:
+    names = full.dataset.classes
+    own = {
+        **{"removed": {names[0]: 4, names[1]: 31}, "kept": {names[0]: 2, names[1]: 0}, "review": {}},
+        **{"decided_by": {"ann <b>": 37}, "warnings": ("They remove side in 4 of 60 patients.",)},
+    }
+    content = replace(full, plan={**(full.plan or {}), "exceptions": own})
+    page = render_report(content)
+    assert "Regions decided one by one" in page
+    assert "ann &lt;b&gt; (37)" in page
+    assert '<td class="number">31</td><td class="number">0</td><td class="number">0</td>' in page
+    assert "<strong>Warning.</strong> They remove side in 4 of 60 patients." in page
+    assert "They remove side in 4 of 60 patients." in summary(content)
+    assert "Regions decided one by one" not in render_report(full)
+
+
 def test_audit_awaiting_review_has_no_comparison(audit: ReportInput) -> None:
     page = render_report(audit)
     assert "await review: cxr-audit review run-1" in page

@@ -1,0 +1,109 @@
+"""Audits, their findings and their settings."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query
+
+from pipeline.review.backend import Job
+from pipeline.review.store import gallery
+from pipeline.review.store.conflict import Missing
+from pipeline.review.store.readers import settings
+from pipeline.review.values import Actor, AuditView, Facet, Filters, FindingId, FindingView, SettingsRequest
+from pipeline.review.web.access.dependencies import Here
+from pipeline.review.web.api.failures import failures
+from pipeline.review.web.api.subjects import Admin, AuditRun, Place, Viewer
+
+router = APIRouter(tags=["audits"])
+
+State = Literal["awaiting review", "reviewed", "repairing", "complete", "failed"]
+
+
+def audit_views(place: Here) -> list[AuditView]:
+    """All audits of the review, the newest first."""
+    with place.store.reading() as session:
+        facts = gallery.audits(session)
+    return [_view(place, each) for each in facts]
+
+
+def audit_view(place: Here, run: str) -> AuditView:
+    """One audit.
+
+    Raises:
+        Missing: the review does not know it.
+    """
+    with place.store.reading() as session:
+        facts = gallery.audit(session, run)
+    return _view(place, facts)
+
+
+@router.get("/me", summary="Who is signed in")
+def me(actor: Viewer) -> Actor:
+    """The name and the role of whoever asks."""
+    return actor
+
+
+@router.get("/audits", summary="All audits, the newest first")
+def audits(place: Place, _: Viewer) -> list[AuditView]:
+    """Every audit that the review knows, with counts."""
+    return audit_views(place)
+
+
+@router.get("/audits/{run}", summary="One audit", responses=failures(404))
+def audit(run: AuditRun, place: Place) -> AuditView:
+    """Its classes, counts, settings and state."""
+    return audit_view(place, run)
+
+
+@router.patch("/audits/{run}", summary="Change how an audit is read", responses=failures(404))
+def change_settings(run: AuditRun, request: SettingsRequest, place: Place, actor: Admin) -> AuditView:
+    """One or two readers; blind or not. Decisions stay, and which of them are in force follows anew. Admins only."""
+    with place.store.writing() as session:
+        settings(session, run, actor, request)
+    return audit_view(place, run)
+
+
+@router.get("/audits/{run}/findings", summary="The findings, ranked", responses=failures(404))
+def findings(run: AuditRun, place: Place, actor: Viewer) -> list[FindingView]:
+    """Each with its evidence (`payload`, as in findings.json) and what the readers made of it."""
+    with place.store.reading() as session:
+        return gallery.findings(session, run, actor)
+
+
+@router.get("/audits/{run}/findings/{finding}", summary="One finding", responses=failures(404))
+def finding(
+    run: AuditRun, finding: Annotated[FindingId, Path(description="e.g. F01")], place: Place, actor: Viewer
+) -> FindingView:
+    """As in the list of findings."""
+    with place.store.reading() as session:
+        found = next((each for each in gallery.findings(session, run, actor) if each.id == finding), None)
+    if found is None:
+        raise Missing(f"The audit {run!r} has no finding {finding!r}. See the list of its findings.")
+    return found
+
+
+@router.get("/audits/{run}/facets", summary="Values of the filters", responses=failures(404))
+def facets(run: AuditRun, filters: Annotated[Filters, Query()], place: Place) -> dict[str, list[Facet]]:
+    """For each filter its values, and how many images have them among those that fit all other filters."""
+    with place.store.reading() as session:
+        return gallery.facets(session, run, filters)
+
+
+def _view(place: Here, facts: gallery.AuditFacts) -> AuditView:
+    folder = place.workspace / "runs" / facts.run
+    report = (folder / "report.html").exists()
+    repaired = (folder / "comparison.json").exists()
+    state = _state(place.backend.job(folder), repaired=repaired, left=facts.findings_open + facts.open)
+    return AuditView.model_validate({**facts.model_dump(), "state": state, "report": report})
+
+
+def _state(job: Job, *, repaired: bool, left: int) -> State:
+    """What comes next: a repair's own state, else whether anything is left to decide."""
+    if job.state in ("waiting", "running"):
+        return "repairing"
+    if job.state == "failed":
+        return "failed"
+    if job.state == "complete" or repaired:
+        return "complete"
+    return "awaiting review" if left else "reviewed"
