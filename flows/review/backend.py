@@ -10,8 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from flows.review.announce import announce
 from flows.review.cleansed_preview import cleansed_preview
 from flows.review.coco import coco
+from flows.review.deployed import configured
 from flows.review.explain import explain_one
 from flows.review.jobs import Jobs
 from flows.review.plan_preview import plan_preview
@@ -42,6 +44,10 @@ class _Backend:
 
     def cancel(self, run: Path, by: str) -> Job:
         return self.jobs.cancel(run, by)
+
+    def reviewed(self, run: Path, by: str) -> None:
+        if configured():
+            announce(run, by)
 
     def cleansed(self, run: Path, image_id: str, regions: pd.DataFrame) -> NDArray[np.uint8] | NDArray[np.uint16]:
         return cleansed_preview(run, image_id, regions)

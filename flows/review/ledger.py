@@ -63,6 +63,7 @@ class Ledger:
         self.progress = self.folder / "progress.json"
         self.result = self.folder / "result.json"
         self.log = self.folder / "log.txt"
+        self.shown_log = self.log.relative_to(self.folder.parents[1])  # people who read it need no path of the server
         self._record = self.folder / "job.json"
         self._lock = self.folder / "lock"
 

@@ -129,4 +129,4 @@ def _result(ledger: Ledger) -> RunResult | None:
 def _trouble(ledger: Ledger) -> str:
     log = ledger.log.read_text(encoding="utf-8", errors="replace") if ledger.log.exists() else ""
     words = last_error(log) or "It ended without a word."
-    return f"{words} Start it again to go on where it stopped; its log is {ledger.log}."
+    return f"{words} Start it again to go on where it stopped; its log is {ledger.shown_log}."

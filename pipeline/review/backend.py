@@ -87,6 +87,9 @@ class Backend(Protocol):
     def cancel(self, run: Path, by: str) -> Job:
         """Stop it. What was finished is kept, and `start` goes on from there."""
 
+    def reviewed(self, run: Path, by: str) -> None:
+        """Tell others that the last open thing of an audit was decided; may fail, and nobody waits for it."""
+
     def cleansed(self, run: Path, image_id: str, regions: pd.DataFrame) -> NDArray[np.uint8] | NDArray[np.uint16]:
         """The stored pixels (S, S) of an image with `regions` filled as a plan of this run would.
 

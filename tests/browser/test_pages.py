@@ -205,7 +205,7 @@ def test_selected_images_are_decided_together(page: Page, store: Store):
     page.locator("#decide-now").click()
     page.wait_for_selector(".notice.done")
     with store.reading() as session:
-        facets = gallery.facets(session, RUN, Filters(kind="arrow"))
+        facets = gallery.facets(session, RUN, Filters(kind="arrow"), hidden=False)
     assert {each.value: each.images for each in facets["status"]} == {"open": 5, "decided": 3}
 
 

@@ -332,6 +332,90 @@ def test_what_was_not_saved_is_sent_after_a_reload(page: Page) -> None:
     assert _run(page, "viewer/outbox.js", body) == [["old"], ["saved old"], "[]"]
 
 
+def test_deciding_one_finding_is_no_look_at_another(page: Page) -> None:
+    body = """async () => {
+      const add = (parent, tag, set = {}) => parent.appendChild(Object.assign(document.createElement(tag), set));
+      const root = add(document.body, 'div');
+      for (const id of ['data', 'announce', 'notices']) add(root, 'div', {id});
+      document.getElementById('data').textContent = JSON.stringify({run: 'r1', revision: 5});
+      const card = (id) => {
+        const made = add(root, 'article');
+        made.dataset.finding = id;
+        add(made, 'button').dataset.verdict = 'keep';
+        add(made, 'input', {name: 'comment'});
+        add(made, 'span').dataset.review = '';
+        return made;
+      };
+      const [first, second] = [card('F01'), card('F02')];
+      const sent = [], fetched = window.fetch;
+      window.fetch = async (address, {method, body}) => {
+        const asked = body && JSON.parse(body);
+        if (asked) sent.push([address.split('/').pop(), asked.target?.finding ?? null, asked.revision ?? null]);
+        return new Response(JSON.stringify({revision: 7, id: 'F01', review: 'decided', verdict: 'keep', own: 'keep'}));
+      };
+      const m = await import('/decide.js');
+      for (const each of [first, second, first]) await m.decide(each, 'keep');
+      await m.step('undo');
+      await m.decide(second, 'keep');
+      window.fetch = fetched;
+      root.remove();
+      return sent;
+    }"""
+    assert page.evaluate(body) == [
+        ["decisions", "F01", 5],
+        ["decisions", "F02", 5],
+        ["decisions", "F01", 7],
+        ["undo", None, None],
+        ["decisions", "F02", 7],
+    ]
+
+
+def test_what_many_ask_for_at_once_is_asked_for_again(page: Page) -> None:
+    body = """
+      const fetched = window.fetch, sent = [];
+      window.fetch = async (address, {method = 'GET'}) => {
+        sent.push(method);
+        const status = sent.length < 3 ? 429 : 200;
+        return new Response('{"done": true}', {status, headers: {'Retry-After': '0.01'}});
+      };
+      const got = [await m.call('GET', '/plan'), (await m.raw('/x')).status];
+      sent.length = 0;
+      const refused = await m.call('POST', '/login', {}).catch((error) => error.status);
+      window.fetch = fetched;
+      return [...got, refused, sent];
+    """
+    assert _run(page, "api.js", body) == [{"done": True}, 200, 429, ["POST"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("ann", ["POST old", "GET", "POST new", {"done": True}]),
+        ("ben", ["POST old", "GET", [401, "ben is signed in now. Sign in as ann again."]]),
+    ],
+)
+def test_after_signing_in_again_what_is_not_saved_is_saved_for_who_did_it(
+    page: Page, name: str, expected: list[Any]
+) -> None:
+    body = """
+      const meta = Object.assign(document.createElement('meta'), {name: 'csrf-token', content: 'old'});
+      document.head.append(meta);
+      meta.dataset.actor = 'ann';
+      const sent = [], fetched = window.fetch;
+      window.fetch = async (address, {method = 'GET', headers = {}}) => {
+        const token = headers['X-CSRF-Token'];
+        sent.push([method, token].filter(Boolean).join(' '));
+        if (method === 'GET') return new Response(JSON.stringify({name: given}), {headers: {'X-CSRF-Token': 'new'}});
+        return new Response(JSON.stringify(token === 'new' ? {done: true} : {}), {status: token === 'new' ? 200 : 403});
+      };
+      const end = await m.call('POST', '/x', {}).catch((error) => [error.status, error.message]);
+      window.fetch = fetched;
+      meta.remove();
+      return [...sent, end];
+    """
+    assert _run(page, "api.js", body, name) == expected
+
+
 def test_an_address_names_image_region_and_filters(page: Page) -> None:
     body = """
       const place = m.placeOf({pathname: '/audits/r1/images/ab', search: '?status=open&sort=row&region=0f'});

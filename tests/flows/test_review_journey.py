@@ -104,7 +104,9 @@ def _finding(journey: Journey, kind: str) -> str:
 def _one_image_by_keys(page: Page, journey: Journey, finding: str) -> str:
     """Gallery to image without a mouse; decide, undo, redo, draw, take away, go on."""
     page.goto(f"{journey.home}/audits/{journey.run.name}/gallery?finding={finding}")
-    page.wait_for_function("() => [...document.querySelectorAll('main img')].filter(each => each.naturalWidth).length >= 4")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('main img')].filter(each => each.naturalWidth).length >= 4"
+    )
     journey.shoot(page, "gallery")
     page.locator("main a[href*='/images/']").first.focus()
     page.keyboard.press("Enter")
@@ -153,6 +155,7 @@ def _one_image_by_mouse(page: Page, journey: Journey, image: str) -> None:
     with page.expect_response(lambda answer: answer.url.endswith("/regions") and answer.request.method == "POST"):
         page.mouse.up()
     page.wait_for_function(f"() => document.querySelectorAll('#regions > li').length === {before + 1}")
+    _saved(page)
     with page.expect_response(lambda answer: answer.url.endswith("/decisions")) as answered:
         page.locator("#decide button[data-verdict='accepted']").click()
     assert answered.value.status == 200, answered.value.text()
@@ -219,7 +222,13 @@ def _check_what_was_kept(journey: Journey, accepted: str) -> None:
 
 
 def _there(page: Page) -> None:
-    page.wait_for_function("() => document.getElementById('viewer').ariaBusy === 'false'")
+    page.wait_for_function("() => document.getElementById('viewer')?.ariaBusy === null")
+
+
+def _saved(page: Page) -> None:
+    page.wait_for_function("() => document.getElementById('saved').textContent.startsWith('All saved')")
+    # A new box has its name from the server, which the page asks for next.
+    page.wait_for_function("() => !document.querySelector('[data-focus^=name-new]')")
 
 
 def _press(page: Page, chord: str, path: str) -> None:
@@ -227,3 +236,4 @@ def _press(page: Page, chord: str, path: str) -> None:
     with page.expect_response(lambda answer: path in answer.url and answer.request.method != "GET") as answered:
         page.keyboard.press(chord)
     assert answered.value.status == 200, answered.value.text()
+    _saved(page)

@@ -26,6 +26,8 @@ from pipeline.review.store.schema import BEGIN, bring_to_head, require_head
 
 BUSY_SECONDS = 30
 """How long a writer waits for writers of other processes."""
+_SNAPSHOT = "review_snapshot"
+"""Execution option of transactions that only read."""
 CACHE_KIB = 65_536
 """Pages that a connection to SQLite may keep: an audit of 100,000 images is written several times faster."""
 
@@ -35,6 +37,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._reader = engine.execution_options(**{_SNAPSHOT: True})
         self._writer = engine.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
         self._catalogues = Catalogues()
         # Threads of one process queue here: SQLite itself lets waiting writers poll, and some of them starve.
@@ -49,7 +52,7 @@ class Store:
     def reading(self) -> Iterator[Session]:
         """A session that sees one state of the database; what it changes is not kept."""
         info = {"catalogues": self._catalogues}
-        with self._storage_errors(), Session(self.engine, autoflush=False, info=info) as session:
+        with self._storage_errors(), Session(self._reader, autoflush=False, info=info) as session:
             yield session
 
     @contextmanager
@@ -125,7 +128,9 @@ def _reason(error: DBAPIError | sqlite3.Error) -> str:
 def _engine(url: URL, arguments: dict[str, Any]) -> Engine:
     pool = {"pool_size": 10, "max_overflow": 40}
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, connect_args=arguments, pool_pre_ping=True, **pool)
+        engine = create_engine(url, connect_args=arguments, pool_pre_ping=True, **pool)
+        event.listen(engine, "begin", _hold_still)
+        return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, **arguments}, **pool)
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
@@ -142,6 +147,12 @@ def _configure(connection: sqlite3.Connection, _: object) -> None:
 
 def _begin(connection: Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))
+
+
+def _hold_still(connection: Connection) -> None:
+    # SQLite shows one state to a transaction; PostgreSQL would show each statement the latest.
+    if connection.get_execution_options().get(_SNAPSHOT):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
 def _prepare(engine: Engine) -> None:

@@ -12,7 +12,7 @@ from pipeline.review.store.history import record, records
 from pipeline.review.store.tables import Decision, Run
 from pipeline.review.values import Actor, DecisionRecord
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def decisions_csv(session: Session, run: str, actor: Actor | None = None) -> str:

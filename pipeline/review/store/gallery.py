@@ -23,16 +23,17 @@ _LOOKED_AT = 64
 """Images of which it is asked at once whether a reader has something left to decide."""
 
 
-def facets(session: Session, run: str, filters: Filters) -> dict[str, list[Facet]]:
+def facets(session: Session, run: str, filters: Filters, *, hidden: bool) -> dict[str, list[Facet]]:
     """For each filter its values, and how many images have them among those that fit all other filters.
 
     Keys: kind, finding, label, source, split, status, cluster, saliency_cluster, origin, explained, tagged, held_back;
     the last three have the values ``true`` and ``false``. At most `matching.SHOWN` values each, most frequent first.
+    With `hidden` (blind reading) label, source, split and saliency_cluster are counted in the whole audit.
 
     Raises:
         Missing: the review knows no such audit.
     """
-    return matching.facets(catalogue(session, run), filters)
+    return matching.facets(catalogue(session, run), filters, hidden=hidden)
 
 
 def page(

@@ -15,6 +15,8 @@ from pipeline.review.values import Facet, Filters
 
 Chosen = NDArray[np.bool_]
 OF_IMAGES = ("label", "source", "split", "saliency_cluster", "explained", "tagged")
+TELLING = ("label", "source", "split", "saliency_cluster")
+"""Those that a blind reader does not see of an image."""
 OF_REGIONS = ("kind", "finding", "status", "cluster", "origin")
 _FLAGS = 10_000_000
 """Cells, one byte each, up to which pairs are counted by ticking them off; more are sorted."""
@@ -30,9 +32,15 @@ def matching(catalogue: Catalogue, filters: Filters) -> Chosen:
     )
 
 
-def facets(catalogue: Catalogue, filters: Filters) -> dict[str, list[Facet]]:
-    """For each filter its values and how many images have them, among images that fit all other filters."""
-    found = {name: _image_facet(catalogue, filters, name) for name in OF_IMAGES}
+def facets(catalogue: Catalogue, filters: Filters, *, hidden: bool = False) -> dict[str, list[Facet]]:
+    """For each filter its values and how many images have them, among images that fit all other filters.
+
+    With `hidden` those that tell an image's class or source count the whole audit: other filters may leave one image.
+    """
+    every = Filters()
+    found = {
+        name: _image_facet(catalogue, every if hidden and name in TELLING else filters, name) for name in OF_IMAGES
+    }
     found |= {name: _region_facet(catalogue, filters, name) for name in OF_REGIONS}
     found["held_back"] = _held_back_facet(catalogue, filters)
     return found

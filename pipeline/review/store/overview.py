@@ -61,6 +61,13 @@ def audit(session: Session, run: str) -> AuditFacts:
     return found[0]
 
 
+def anything_left(session: Session, run: str) -> bool:
+    """Whether a finding or a region of an audit is open, waits for a second reader, or is in conflict."""
+    finding = select(Finding.finding).where(Finding.run == run, Finding.status != "decided")
+    image = select(Item.image).where(Item.run == run, Item.open + Item.conflicts > 0)
+    return any(session.scalar(each.limit(1)) is not None for each in (finding, image))
+
+
 def findings(session: Session, run: str, actor: Actor) -> list[FindingView]:
     """The findings of an audit by rank. `open`: regions that nobody and no rule decided; `own`: the actor's verdict.
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pandas as pd
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, exc, insert, select
 from sqlalchemy.orm import Session
 
 from pipeline.artifacts import content_hash, sha256_file
@@ -21,8 +22,11 @@ from pipeline.review.store.tables import Decision, Finding, Item, Region, Run
 
 _FORM = 1
 """Grows when rows are made differently of the same artifacts: older ones are made anew."""
-_MACHINE = ["cluster", "share", "enrichment", "effect", "held_back"]
-"""Columns of a region that are the audit's, whatever people changed about it."""
+_BOX = ["x0", "y0", "x1", "y1"]
+_MEASURED = ["cluster", "share", "enrichment", "effect"]
+"""Columns of a region that the audit says of its box: a person's box has none of them."""
+_MACHINE = [*_MEASURED, "held_back"]
+"""Columns of a region that are the audit's."""
 
 
 def register(store: Store, run: Path, dataset: DatasetVersion) -> bool:
@@ -80,7 +84,8 @@ def _audit(session: Session, run: Path, dataset: DatasetVersion) -> Run:
     }
     found = session.get(Run, run.name, with_for_update=True)
     if found is None:
-        session.execute(insert(Run).values(**new))
+        with suppress(exc.IntegrityError), session.begin_nested():  # another server enters it at this moment
+            session.execute(insert(Run).values(**new))
         found = session.get_one(Run, run.name, with_for_update=True)
     return found
 
@@ -115,9 +120,11 @@ def _with_peoples(session: Session, run: str, found: pd.DataFrame) -> pd.DataFra
     every = found.assign(deleted=False, edited=False)
     if kept.empty:
         return every
-    machine = found.drop_duplicates("region").set_index("region")[_MACHINE]
-    known = kept["region"].isin(machine.index)
-    kept.loc[known, _MACHINE] = machine.loc[kept.loc[known, "region"]].to_numpy()
+    machine = found.drop_duplicates("region").set_index("region")[[*_MACHINE, *_BOX]].reindex(kept["region"])
+    known = kept["region"].isin(found["region"]).to_numpy()
+    there = known & (kept[_BOX].to_numpy(float) == machine[_BOX].to_numpy(float)).all(axis=1)
+    for columns, which in ((_MEASURED, there), (["held_back"], known)):
+        kept.loc[which, columns] = machine.loc[which, columns].to_numpy()
     return pd.concat([every[~every["region"].isin(kept["region"])], kept], ignore_index=True)
 
 
@@ -152,8 +159,10 @@ def _insert(session: Session, audit: Run, findings: pd.DataFrame, regions: pd.Da
 def _scores(findings: pd.DataFrame, regions: pd.DataFrame) -> pd.Series[float]:
     """Image id -> score, see `score`."""
     status = regions["finding"].map(findings.set_index("finding")["audit_status"])
-    excess = regions["effect"].map(_excess).astype("float64")
-    each = region_scores(status, excess, regions["share"].astype("float64"), regions["enrichment"].astype("float64"))
+    # Rows that people made or kept bring nulls of other kinds than the audit's own.
+    measured = regions[["share", "enrichment"]].astype("Float64").astype("float64")
+    excess = regions["effect"].map(_excess).astype("Float64").astype("float64")
+    each = region_scores(status, excess, measured["share"], measured["enrichment"])
     return pd.Series(each, index=regions.index).groupby(regions["image"]).max()
 
 

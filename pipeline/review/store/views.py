@@ -71,14 +71,14 @@ def image_view(
         methods=tuple(item.methods),
         similar=_similar(found, item.row, regions),
         lungs=item.lungs,
-        split=item.split,
         **_answers(item, hidden=hidden),
         **_stored(dataset, item.row, hidden=hidden, sees_identifiers=sees_identifiers),
     )
 
 
 def _answers(item: Item, *, hidden: bool) -> dict[str, Any]:
-    names = ("label", "predicted", "probabilities", "source", "explained_class", "saliency_cluster")
+    # The split of a source that is held out whole names that source.
+    names = ("label", "predicted", "probabilities", "source", "split", "explained_class", "saliency_cluster")
     return {name: None if hidden else getattr(item, name) for name in names}
 
 
@@ -90,7 +90,8 @@ def _stored(dataset: DatasetVersion, row: int, *, hidden: bool, sees_identifiers
         "dtype": dataset.meta.dtype,
         "transform": {name: float(record[name]) for name in ("scale", "pad_x", "pad_y", "width", "height")},
         "bits": None if known["bits"] is None else int(known["bits"]),
-        "view": known["view"],
+        # How a picture was taken often follows from where.
+        "view": None if hidden else known["view"],
         # Folders are often named after classes and sources, and patients' ids begin with the data set's name.
         "path": known["path"] if sees_identifiers and not hidden else None,
         "patient_id": known["patient_id"] if sees_identifiers and not hidden else None,

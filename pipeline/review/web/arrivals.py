@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pipeline.artifacts import read_json
 from pipeline.dataset import DatasetVersion
-from pipeline.errors import CxrAuditError, IntegrityError
+from pipeline.errors import CxrAuditError, IntegrityError, StorageError
 from pipeline.review.store import Store
+from pipeline.review.store.catalogue import catalogue
 from pipeline.review.store.register import register
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ class Arrivals:
         return [run for run, stamp in self._finished().items() if self._seen.get(run) != stamp]
 
     def admit(self, run: Path) -> None:
-        """Register one audit; it is not tried again until its ledger changes.
+        """Register one audit. A broken one is not tried again until its ledger changes.
 
         Raises:
             CxrAuditError: its artifacts or its data set are missing or broken.
@@ -41,7 +42,13 @@ class Arrivals:
         request = read_json(run / "run.json").get("request", {})
         if "dataset" not in request:
             raise IntegrityError(f"The ledger of run {run.name} names no data set. Repeat the audit.")
-        register(self._store, run, DatasetVersion(self._workspace / "datasets" / request["dataset"]))
+        try:
+            register(self._store, run, DatasetVersion(self._workspace / "datasets" / request["dataset"]))
+        except StorageError:  # the database is away or busy: the next who asks tries again
+            del self._seen[run]
+            raise
+        with self._store.reading() as session:
+            catalogue(session, run.name)  # seconds for a large audit: nobody waits for them at the gallery
 
     def look(self) -> None:
         """Register what is new, in the background where it takes longer than `PATIENCE`. Never raises."""

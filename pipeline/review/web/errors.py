@@ -32,7 +32,7 @@ _CODES = {
     503: "unavailable",
 }
 _TITLES = {
-    401: "Please sign in",
+    401: "Not signed in",
     403: "Not allowed",
     404: "Not found",
     500: "Something went wrong",

@@ -17,7 +17,7 @@ import pytest
 
 from flows.progress_file import ProgressFile, read_progress
 from flows.results import RunResult
-from flows.review import processes
+from flows.review import backend, processes
 from flows.review.at_work import at_work
 from flows.review.jobs import Jobs
 from flows.review.ledger import HELD, Ledger
@@ -210,6 +210,28 @@ def test_a_repair_that_a_command_does_is_shown_and_excludes_others(run: Path) ->
             pass
         tell(result(run))
     assert (JOBS.job(run).state, JOBS.job(run).words) == ("complete", ("Done.",))
+
+
+def test_what_the_page_repairs_no_automation_repairs_too(run: Path, behave: Callable[[str], None]) -> None:
+    behave("slow")
+    JOBS.start(run, "ann")
+    asleep(run)
+    with pytest.raises(InputError, match="ann started a repair"), at_work(run):
+        pass
+    assert (JOBS.job(run).state, JOBS.job(run).by) == ("running", "ann")
+
+
+def test_the_end_of_a_review_is_announced_where_there_is_a_prefect_server(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[Path, str]] = []
+    monkeypatch.setattr(backend, "announce", lambda run, by: told.append((run, by)))
+    page = backend.make_backend(run.parent.parent, None)
+    page.reviewed(run, "ann")
+    assert told == []
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
+    page.reviewed(run, "ann")
+    assert told == [(run, "ann")]
 
 
 def test_a_process_of_the_page_leaves_the_record_as_it_is(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

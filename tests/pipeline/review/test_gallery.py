@@ -154,7 +154,7 @@ def test_a_blind_gallery_hides_the_answers_of_images_that_are_not_decided(review
 def test_facets_count_images_that_fit_the_other_filters(reviewed: Store) -> None:
     given = {"label": "clear", "kind": "arrow"}
     with reviewed.reading() as session:
-        found = gallery.facets(session, RUN, Filters(**given))
+        found = gallery.facets(session, RUN, Filters(**given), hidden=False)
         values = {name: {facet.value: facet.images for facet in each} for name, each in found.items()}
     assert values["kind"] == {"side": 30, "position": 30, "arrow": 30}
     assert values["label"] == {"clear": 30}

@@ -41,7 +41,7 @@ def test_what_belongs_to_the_image(view: Any) -> None:
     found = view(1)
     assert (found.name, found.row, found.size, found.dtype, found.bits) == ("image 1", 1, 64, "uint16", 12)
     assert found.transform == {"scale": 0.5, "pad_x": 0.0, "pad_y": 8.0, "width": 128.0, "height": 96.0}
-    assert (found.methods, found.status, found.split, found.version) == (("grad-cam", "igos++-fast"), "open", "val", 1)
+    assert (found.methods, found.status, found.version) == (("grad-cam", "igos++-fast"), "open", 1)
     assert [(each.kind, each.text, each.place) for each in found.regions] == [
         ("side", "L", "top-left"),
         ("position", "PORTABLE", "top-right"),
@@ -58,7 +58,8 @@ def test_similar_images_share_most_clusters_then_score_highest(view: Any) -> Non
 
 
 def test_a_blind_image_keeps_its_answers_until_it_is_decided(store: Store, view: Any) -> None:
-    answers = ("label", "predicted", "probabilities", "source", "explained_class", "saliency_cluster", "path")
+    answers = ("label", "predicted", "probabilities", "source", "split", "view", "explained_class", "saliency_cluster",
+               "path")  # fmt: skip
     found = view(1, ADA, sees_identifiers=True)
     assert found.hidden
     assert {getattr(found, name) for name in answers} == {None}
@@ -66,8 +67,8 @@ def test_a_blind_image_keeps_its_answers_until_it_is_decided(store: Store, view:
     decide_all(store, ANN, "keep", 1)
     found = view(1, ADA, sees_identifiers=True)
     assert not found.hidden
-    assert (found.label, found.predicted, found.source, found.explained_class) == (
-        "opacity", "opacity", "hospital-a", "opacity",
+    assert (found.label, found.predicted, found.source, found.split, found.explained_class) == (
+        "opacity", "opacity", "hospital-a", "val", "opacity",
     )  # fmt: skip
     assert found.regions[1].effect["class"] == "opacity"
 

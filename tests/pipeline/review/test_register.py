@@ -165,6 +165,37 @@ def test_what_people_did_stays_when_artifacts_change(registered: Store, review_w
         assert gallery.audit(session, RUN).revision == 8
 
 
+def test_a_moved_region_gets_no_evidence_of_where_it_was(registered: Store, review_workspace: Study) -> None:
+    moved, other = rows(registered, Region, Region.kind == "side")[:2]
+    box = BoxValue(x0=2, y0=70, x1=20, y1=90)
+    with registered.writing() as session:
+        change(session, RUN, ANN, moved.region, ChangeRequest(key="request-1", box=box, expected=1))
+        change(session, RUN, ANN, other.region, ChangeRequest(key="request-2", kind="position", expected=1))
+    evidence = pd.read_parquet(review_workspace.run / "evidence.parquet")
+    write_parquet(review_workspace.run / "evidence.parquet", evidence.assign(share=evidence["share"] / 2))
+    assert register(registered, review_workspace.run, review_workspace.dataset)
+    now = {each.region: each for each in rows(registered, Region)}
+    assert (moved.cluster, other.cluster) != (None, None)
+    assert (now[moved.region].share, now[moved.region].enrichment, now[moved.region].cluster) == (None, None, None)
+    assert (now[other.region].kind, now[other.region].cluster) == ("position", other.cluster)
+
+
+def test_decided_regions_without_evidence_do_not_stop_a_second_look(registered: Store, review_workspace: Study) -> None:
+    unseen = rows(registered, Region, Region.image == image_id(RUN, 20), Region.kind == "side")[0]
+    box = BoxValue(x0=2, y0=70, x1=20, y1=90)
+    with registered.writing() as session:
+        target = Target(regions=(unseen.region,))
+        decide(session, RUN, ANN, DecisionRequest(key="request-1", target=target, verdict="rejected"))
+        draw(
+            session, RUN, ANN, DrawRequest(key="request-2", image_id=image_id(RUN, 2), kind="date", box=box, expected=1)
+        )
+    evidence = pd.read_parquet(review_workspace.run / "evidence.parquet")
+    nullable = evidence.astype({"share": "Float64", "enrichment": "Float64"})  # as audits write it
+    write_parquet(review_workspace.run / "evidence.parquet", nullable)
+    assert register(registered, review_workspace.run, review_workspace.dataset)
+    assert [each.verdict for each in rows(registered, Region, Region.region == unseen.region)] == ["rejected"]
+
+
 def _state(store: Store) -> Any:
     regions = sorted(
         (

@@ -13,10 +13,12 @@ from sqlalchemy import func, select
 
 from pipeline.review.store import Store, open_store
 from pipeline.review.store.conflict import Conflict
+from pipeline.review.store.in_force import in_force
+from pipeline.review.store.register import register
 from pipeline.review.store.tables import Batch, Decision, Run
 from pipeline.review.values import VERDICTS, Actor, Outcome
 from tests.pipeline.review.acting import ANN, check_consistent, new_key, say
-from tests.pipeline.review.study import image_id, large_run, region_id
+from tests.pipeline.review.study import Study, image_id, large_run, region_id
 
 THREADS = 8
 EACH = 12
@@ -128,3 +130,29 @@ def test_a_killed_process_loses_nothing_that_it_acknowledged(store_url: str) -> 
     again = say(store, run, ANN, "accepted", key=acknowledged[0], regions=[region_id(run, 0, 0)])
     assert again.repeated
     store.dispose()
+
+
+def test_servers_that_find_a_new_audit_at_once_enter_it_once(store_url: str, review_workspace: Study) -> None:
+    servers = [open_store(store_url) for _ in range(4)]
+    together = Barrier(len(servers))
+
+    def enter(server: Store) -> bool:
+        together.wait()
+        return register(server, review_workspace.run, review_workspace.dataset)
+
+    with ThreadPoolExecutor(len(servers)) as pool:
+        assert sorted(pool.map(enter, servers)) == [False, False, False, True]
+    for server in servers:
+        server.dispose()
+
+
+def test_who_reads_sees_one_state_while_others_decide(any_store: Store) -> None:
+    run = large_run(any_store, IMAGES)
+    with any_store.reading() as session:
+        assert in_force(session, run).revision == 0
+        say(any_store, run, ANN, "keep", regions=[region_id(run, 0, 0)])
+        session.expire_all()
+        found = in_force(session, run)
+        assert (found.revision, len(found.regions)) == (0, 0)
+    with any_store.reading() as session:
+        assert in_force(session, run).revision == 1

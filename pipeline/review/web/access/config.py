@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 
 from pipeline.review.web.access.links import Links
 
+_HOST = re.compile(r"(\[(?P<number>[0-9a-f:.]+)\]|(?P<name>[\w.-]+))(:\d{1,5})?", re.ASCII)
+# Nothing else: frameworks build addresses of the Host header, and a slash in it would be a path.
 LOOPBACK_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -70,8 +73,6 @@ class AccessConfig:
 
 
 def host_name(host: str) -> str:
-    """The name in a Host header, lower case, without port and brackets."""
-    host = host.strip().lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.rpartition(":")[0] if host.count(":") == 1 else host
+    """The name in a Host header, lower case, without port and brackets; "" where it is no host and port at all."""
+    found = _HOST.fullmatch(host.strip().lower())
+    return "" if found is None else found["name"] or found["number"]

@@ -19,13 +19,12 @@ from pipeline.review.values import Actor
 from pipeline.review.web.access.dependencies import Here
 from pipeline.review.web.access.log import address_of, note
 from pipeline.review.web.access.sessions import Sessions, SignedIn
-from pipeline.review.web.access.strangers import SAFE_METHODS, check_sender, is_own, limited
+from pipeline.review.web.access.strangers import CSRF_HEADER, SAFE_METHODS, check_sender, is_own, limited
 from pipeline.review.web.errors import refuse, refuse_error
 
 SIGN_IN = "/api/login"
 OPEN = ("/static/", "/login", SIGN_IN)
 """Reached without a session: exactly these, and what is below the first."""
-CSRF_HEADER = "X-CSRF-Token"
 
 _USED = (
     "This link was used already: each lets one browser in, once. "
@@ -64,7 +63,7 @@ class Gate:
         access = self._place.access
         check_sender(request, access)
         request.state.accounts = access.reviewer is None
-        path = request.url.path
+        path = request.scope["path"]  # not of its URL, which is made of what the Host header says
         if path.startswith(OPEN[0]):
             return None
         token = request.query_params.get("token")

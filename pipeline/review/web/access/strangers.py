@@ -11,6 +11,7 @@ from pipeline.review.web.access.config import AccessConfig
 
 LARGEST_BODY = 1_000_000
 """Bytes."""
+CSRF_HEADER = "X-CSRF-Token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 

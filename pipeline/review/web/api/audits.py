@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from pipeline.review.backend import Job
 from pipeline.review.store import gallery
 from pipeline.review.store.conflict import Missing
 from pipeline.review.store.readers import settings
+from pipeline.review.store.tables import Run
 from pipeline.review.values import Actor, AuditView, Facet, Filters, FindingId, FindingView, SettingsRequest
 from pipeline.review.web.access.dependencies import Here
+from pipeline.review.web.access.log import address_of, note
+from pipeline.review.web.access.strangers import CSRF_HEADER
 from pipeline.review.web.api.failures import failures
 from pipeline.review.web.api.subjects import Admin, AuditRun, Place, Viewer
 
@@ -39,8 +42,9 @@ def audit_view(place: Here, run: str) -> AuditView:
 
 
 @router.get("/me", summary="Who is signed in")
-def me(actor: Viewer) -> Actor:
-    """The name and the role of whoever asks."""
+def me(actor: Viewer, request: Request, response: Response) -> Actor:
+    """The name and the role of whoever asks; the header X-CSRF-Token is what requests that change something repeat."""
+    response.headers[CSRF_HEADER] = request.state.csrf
     return actor
 
 
@@ -57,10 +61,20 @@ def audit(run: AuditRun, place: Place) -> AuditView:
 
 
 @router.patch("/audits/{run}", summary="Change how an audit is read", responses=failures(404))
-def change_settings(run: AuditRun, request: SettingsRequest, place: Place, actor: Admin) -> AuditView:
+def change_settings(
+    run: AuditRun, asked: SettingsRequest, request: Request, place: Place, actor: Admin
+) -> AuditView:
     """One or two readers; blind or not. Decisions stay, and which of them are in force follows anew. Admins only."""
     with place.store.writing() as session:
-        settings(session, run, actor, request)
+        settings(session, run, actor, asked)
+        note(
+            session,
+            actor.name,
+            "settings",
+            run=run,
+            address=address_of(request),
+            **asked.model_dump(exclude_none=True),
+        )
     return audit_view(place, run)
 
 
@@ -85,9 +99,11 @@ def finding(
 
 @router.get("/audits/{run}/facets", summary="Values of the filters", responses=failures(404))
 def facets(run: AuditRun, filters: Annotated[Filters, Query()], place: Place) -> dict[str, list[Facet]]:
-    """For each filter its values, and how many images have them among those that fit all other filters."""
+    """For each filter its values, and how many images have them among those that fit all other filters; in a blind
+    audit those that tell class or source are counted in all of it.
+    """
     with place.store.reading() as session:
-        return gallery.facets(session, run, filters)
+        return gallery.facets(session, run, filters, hidden=session.get_one(Run, run).blind)
 
 
 def _view(place: Here, facts: gallery.AuditFacts) -> AuditView:

@@ -8,6 +8,7 @@ from pipeline.review.store.decisions import decide
 from pipeline.review.store.history import redo, undo
 from pipeline.review.store.scopes import reach
 from pipeline.review.values import DecisionRequest, Outcome, Reach, StepRequest, Target
+from pipeline.review.web.api.endings import reviewing
 from pipeline.review.web.api.failures import failures
 from pipeline.review.web.api.subjects import AuditRun, Place, Reviewer
 
@@ -19,7 +20,7 @@ def make_decision(run: AuditRun, request: DecisionRequest, place: Place, actor: 
     """Append one decision for each thing the target reaches, all or none. A request that was answered before, by its
     key, is answered again and not done again. 409: somebody else changed one of them after the client saw it.
     """
-    with place.store.writing() as session:
+    with reviewing(place, run, actor) as session:
         return decide(session, run, actor, request)
 
 
@@ -33,12 +34,12 @@ def preview_reach(run: AuditRun, target: Target, place: Place, actor: Reviewer) 
 @router.post("/undo", summary="Take back one's own last action", responses=failures(404, 409))
 def undo_last(run: AuditRun, request: StepRequest, place: Place, actor: Reviewer) -> Outcome:
     """Appends what it was before; nothing is removed from the log."""
-    with place.store.writing() as session:
+    with reviewing(place, run, actor) as session:
         return undo(session, run, actor, request)
 
 
 @router.post("/redo", summary="Do again what undo took back", responses=failures(404, 409))
 def redo_last(run: AuditRun, request: StepRequest, place: Place, actor: Reviewer) -> Outcome:
     """Until something else is decided, in the order in which it was taken back."""
-    with place.store.writing() as session:
+    with reviewing(place, run, actor) as session:
         return redo(session, run, actor, request)

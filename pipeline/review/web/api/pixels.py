@@ -13,6 +13,7 @@ from pipeline.review.store.conflict import Missing
 from pipeline.review.store.ruled_regions import named_regions, removed_regions
 from pipeline.review.thumbnails import ThumbnailSize
 from pipeline.review.web.api.failures import failures
+from pipeline.review.web.api.few import Few
 from pipeline.review.web.api.raw import (
     ASK_AGAIN,
     FOREVER,
@@ -25,6 +26,8 @@ from pipeline.review.web.api.raw import (
 from pipeline.review.web.api.subjects import AuditImage, AuditRun, Place, Shown, Viewer
 
 router = APIRouter(prefix="/audits/{run}/images/{image}", tags=["pixels"], default_response_class=Response)
+
+_FILLING = Few(8)
 
 Method = Annotated[
     str, Path(pattern=r"^[a-z0-9][a-z0-9+:-]*$", max_length=64, description="an explainer, e.g. grad-cam")
@@ -99,7 +102,7 @@ def lungs(run: AuditRun, image: AuditImage, request: Request, shown: Shown) -> R
 @router.get(
     "/cleansed",
     summary="Pixels as a repair would leave them",
-    responses=documented("in the form of the stored pixels") | failures(404),
+    responses=documented("in the form of the stored pixels") | failures(404, 429),
 )
 def cleansed(
     run: AuditRun,
@@ -124,7 +127,8 @@ def cleansed(
         )
     if chosen.empty:
         return array_answer(request, shown.pixels(run, image), NEVER)
-    filled = place.backend.cleansed(place.workspace / "runs" / run, image, chosen)
+    with _FILLING.one_more():
+        filled = place.backend.cleansed(place.workspace / "runs" / run, image, chosen)
     return array_answer(request, filled, NEVER)
 
 

@@ -7,7 +7,8 @@ const page = pageData();
 const base = `/audits/${encodeURIComponent(page.run)}`;
 const VERDICTS = { accepted: "shortcut: remove", rejected: "false alarm", keep: "keep: clinically needed", unsure: "unsure" };
 const REVIEW = { open: "to decide", second: "second reader needed", conflict: "readers disagree", decided: "decided" };
-let revision = page.revision;
+/** Card -> revision of the audit that it shows: what others did to one finding is news even after deciding another. */
+const shown = new WeakMap();
 
 /**
  * Decide a finding, or take the own decision back.
@@ -26,12 +27,12 @@ export async function decide(card, verdict) {
     target: { finding: card.dataset.finding },
     verdict: verdict || null,
     comment: comment.value.trim(),
-    revision,
+    revision: shown.get(card) ?? page.revision,
   };
   card.setAttribute("aria-busy", "true");
   try {
     const outcome = await call("POST", `${base}/decisions`, request);
-    revision = outcome.revision;
+    shown.set(card, outcome.revision);
     comment.value = "";
     await refresh(card);
     announce(`${card.dataset.finding}: ${verdict ? VERDICTS[verdict] : "taken back"}.`);
@@ -47,8 +48,9 @@ export async function decide(card, verdict) {
 export async function step(action) {
   try {
     const outcome = await call("POST", `${base}/${action}`, { key: newKey() });
-    revision = outcome.revision;
-    await Promise.all([...document.querySelectorAll("[data-finding]")].map(refresh));
+    const cards = [...document.querySelectorAll("[data-finding]")];
+    for (const card of cards) shown.set(card, outcome.revision);
+    await Promise.all(cards.map(refresh));
     notice(action === "undo" ? "Your last action was undone." : "Done again.");
   } catch (error) {
     complain(error);
@@ -58,7 +60,7 @@ export async function step(action) {
 /** Somebody else decided meanwhile: take in what they did, so that the reader decides on what is seen. */
 async function catchUp(card) {
   try {
-    revision = (await call("GET", base)).revision;
+    shown.set(card, (await call("GET", base)).revision);
     await refresh(card);
   } catch (error) {
     complain(error);

@@ -12,6 +12,7 @@ const start = document.getElementById("start");
 const confirm = document.getElementById("confirm");
 const panel = document.getElementById("plan");
 let plan = null;
+let revision = null;
 let atWork = false;
 
 const job = watch(base, (running) => {
@@ -26,6 +27,7 @@ async function load() {
   panel.setAttribute("aria-busy", "true");
   const state = document.getElementById("plan-state");
   try {
+    ({ revision } = await call("GET", base));  // first: what is decided meanwhile makes the plan old, not new
     plan = await call("GET", `${base}/plan`);
     state.hidden = true;
     document.getElementById("plan-body").replaceChildren(...planBody(plan));
@@ -57,10 +59,11 @@ confirm.addEventListener("close", async () => {
   start.disabled = true;
   try {
     const device = document.getElementById("device").value;
-    job.show(await call("POST", `${base}/repair`, { key: newKey(), device }));
+    job.show(await call("POST", `${base}/repair`, { key: newKey(), device, revision }));
     document.getElementById("job-title").scrollIntoView({ block: "center" });
   } catch (error) {
     complain(error);
+    if (error.status === 409) await load();
     allow();
   }
 });

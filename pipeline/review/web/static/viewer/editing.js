@@ -19,7 +19,7 @@ export class Editing {
 
   /** Whether arrows belong to the selected box now. */
   get moving() {
-    return this.stage.editing && this.review.region !== null && !this.review.region.unsaved;
+    return this.stage.editing && this.review.region !== null;
   }
 
   /** A new box in the middle of what is seen, a fifth of the picture wide. */
@@ -55,9 +55,19 @@ export class Editing {
   commit() {
     clearTimeout(this.timer);
     const { draft } = this.stage;
-    if (!this.timer || !draft?.id) return;
+    const { region } = this.review;
+    if (!this.timer || !draft?.id || !region) return;
+    if (isNew(region.region_id)) {  // on its way to the server, which names it
+      this.timer = setTimeout(() => this.commit(), PAUSE);
+      return;
+    }
     this.timer = 0;
     this.stage.draft = null;
-    this.actions.change(draft.id, draft.box);
+    this.actions.change(isNew(draft.id) ? region.region_id : draft.id, draft.box);
   }
+}
+
+/** Whether a region is known to this page alone. */
+function isNew(id) {
+  return id.startsWith("new-");
 }

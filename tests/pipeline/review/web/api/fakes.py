@@ -25,6 +25,9 @@ class FakeBackend:
         self.asked: list[tuple[Any, ...]] = []
         self.explaining: Callable[[], None] = lambda: None
         self.lock = threading.Lock()
+        self.told: list[tuple[str, str]] = []
+        self.filling: Callable[[], None] = lambda: None
+        self.telling: Callable[[], None] = lambda: None
 
     def plan(self, run: Path) -> PlanPreview:
         return PlanPreview(possible=True, words=(f"Nothing of {run.name} changes.",))
@@ -47,8 +50,13 @@ class FakeBackend:
             self.current = Job(state="cancelled", by=by)
             return self.current
 
+    def reviewed(self, run: Path, by: str) -> None:
+        self.telling()
+        self.told.append((run.name, by))
+
     def cleansed(self, run: Path, image_id: str, regions: pd.DataFrame) -> np.ndarray:
         """Regions become black."""
+        self.filling()
         self.asked.append(("cleansed", image_id, sorted(regions["region_id"])))
         row = self.dataset.images["image_id"].tolist().index(image_id)
         pixels = self.dataset.pixels([row])[0].copy()

@@ -13,6 +13,13 @@ def test_me_says_who_is_signed_in(rosa, vera):
     assert vera.get("/api/me").json() == {"name": "vera", "role": "viewer"}
 
 
+def test_whoever_signed_in_again_learns_the_new_sessions_token(signed_in):
+    first, second = signed_in("rosa"), signed_in("rosa")
+    tokens = [each.get("/api/me").headers["X-CSRF-Token"] for each in (first, second)]
+    assert tokens == [first.headers["X-CSRF-Token"], second.headers["X-CSRF-Token"]]
+    assert tokens[0] != tokens[1]
+
+
 def test_nobody_sees_anything_without_signing_in(anybody):
     for path in ("/api/me", "/api/audits", f"/api/audits/{RUN}", "/api/audits/none", f"/api/audits/{RUN}/images"):
         answer = anybody.get(path)

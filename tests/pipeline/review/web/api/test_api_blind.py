@@ -15,6 +15,8 @@ TELLING = (
     "predicted",
     "probabilities",
     "source",
+    "split",
+    "view",
     "explained_class",
     "saliency_cluster",
     "path",
@@ -54,6 +56,18 @@ def test_cells_of_the_gallery_say_as_little(ada, images):
     for cell in page.json()["items"]:
         shown = (cell["label"], cell["predicted"], cell["source"])
         assert shown == (("opacity", "opacity", "hospital-a") if cell["image_id"] == images[1] else (None, None, None))
+
+
+def test_no_filter_tells_the_class_of_what_another_filter_leaves(ada, images):
+    score = ada.image(images[1])["score"]
+    whole, one = (
+        ada.get(f"{AUDIT}/facets", params=query).json() for query in ({}, {"score_min": score, "finding": "F01"})
+    )
+    for name in ("label", "source", "split", "saliency_cluster"):
+        assert one[name] == whole[name]
+    assert one["kind"] != whole["kind"]
+    ada.patch(AUDIT, json={"blind": False})
+    assert ada.get(f"{AUDIT}/facets", params={"score_min": score, "finding": "F01"}).json()["label"] != whole["label"]
 
 
 def test_headers_and_history_say_nothing(rosa, images):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gzip
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -170,3 +171,17 @@ def test_a_preview_needs_one_of_both(vera, images, query):
     assert answer.status_code == 400
     assert "either" in answer.json()["error"]["message"]
     assert vera.get(f"{IMAGES}/{images[1]}/cleansed?regions=a,b").status_code == 422
+
+
+def test_many_previews_at_once_leave_the_server_free_for_others(rosa, vera, images, backend):
+    [region] = rosa.regions(images[0], "side")
+    address, go_on = f"{IMAGES}/{images[0]}/cleansed?regions={region}", threading.Event()
+    backend.filling = lambda: go_on.wait(20) and None
+    with ThreadPoolExecutor(20) as pool:
+        answers = [pool.submit(rosa.get, address) for _ in range(20)]
+        refused = [each.result() for each in islice(as_completed(answers, timeout=15), 12)]
+        assert {(each.status_code, each.headers["retry-after"]) for each in refused} == {(429, "1")}
+        assert vera.get("/api/me").status_code == 200
+        go_on.set()
+        assert sorted(each.result().status_code for each in answers) == [200] * 8 + [429] * 12
+    assert rosa.get(address).status_code == 200

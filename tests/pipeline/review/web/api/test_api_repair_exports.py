@@ -34,6 +34,16 @@ def test_a_repair_that_is_asked_for_again_is_answered_again(ada, backend):
     assert len(backend.asked) == 1
 
 
+def test_a_repair_does_what_its_plan_showed_or_nothing(ada, rosa, images, backend):
+    revision = ada.get(AUDIT).json()["revision"]
+    rosa.decide({"images": images[:1], "scope": "selected"}, verdict="accepted")
+    request = {"key": "repair-one", "revision": revision}
+    refused = ada.post(f"{AUDIT}/repair", json=request)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "conflict")
+    assert backend.asked == []
+    assert ada.post(f"{AUDIT}/repair", json={**request, "revision": revision + 1}).json()["state"] == "running"
+
+
 def test_only_admins_repair(rosa, vera, backend):
     for other in (rosa, vera):
         assert other.post(f"{AUDIT}/repair", json={"key": "repair-one"}).status_code == 403
