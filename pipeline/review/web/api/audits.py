@@ -61,9 +61,7 @@ def audit(run: AuditRun, place: Place) -> AuditView:
 
 
 @router.patch("/audits/{run}", summary="Change how an audit is read", responses=failures(404))
-def change_settings(
-    run: AuditRun, asked: SettingsRequest, request: Request, place: Place, actor: Admin
-) -> AuditView:
+def change_settings(run: AuditRun, asked: SettingsRequest, request: Request, place: Place, actor: Admin) -> AuditView:
     """One or two readers; blind or not. Decisions stay, and which of them are in force follows anew. Admins only."""
     with place.store.writing() as session:
         settings(session, run, actor, asked)
