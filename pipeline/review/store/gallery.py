@@ -117,7 +117,7 @@ def neighbour(
         image_id=str(found.items["image"].iat[candidates[0]]) if len(candidates) else None,
         position=position,
         total=len(fitting),
-        left=int((found.status[fitting] != DECIDED).sum()),
+        left=int((found.tally.status[fitting] != DECIDED).sum()),
     )
 
 
@@ -139,7 +139,7 @@ def _around(found: Catalogue, fitting: Positions, sort: Sort, image_id: str | No
 
 def _undecided(session: Session, found: Catalogue, candidates: Positions, actor: Actor) -> Positions:
     """The first candidate on which `actor` has something left to decide; none or one."""
-    undecided = candidates[found.status[candidates] != DECIDED]
+    undecided = candidates[found.tally.status[candidates] != DECIDED]
     if found.readers == 1:
         return np.asarray(undecided[:1])
     for start in range(0, len(undecided), _LOOKED_AT):
@@ -153,8 +153,8 @@ def _undecided(session: Session, found: Catalogue, candidates: Positions, actor:
 
 
 def _cells(found: Catalogue, window: Positions, hidden: bool) -> Iterator[GalleryItem]:
-    counts = found.counts[:, window]
-    columns = (found.status[window], counts.sum(axis=0), counts[[OPEN, SECOND]].sum(axis=0))
+    counts = found.tally.counts[:, window]
+    columns = (found.tally.status[window], counts.sum(axis=0), counts[[OPEN, SECOND]].sum(axis=0))
     records = found.items.iloc[window].to_dict("records")
     for code, regions, unsettled, item in zip(*columns, records, strict=True):
         shown = not hidden or code == DECIDED

@@ -87,7 +87,7 @@ def _regions(catalogue: Catalogue, filters: Filters) -> Chosen:
     if filters.finding is not None and filters.finding not in catalogue.named:
         fits &= (regions["finding"] == filters.finding).to_numpy(dtype=bool)
     if filters.status is not None:
-        fits &= catalogue.state == STATUSES.index(filters.status)
+        fits &= catalogue.tally.state == STATUSES.index(filters.status)
     return fits
 
 
@@ -128,7 +128,7 @@ def _region_facet(catalogue: Catalogue, filters: Filters, name: str) -> list[Fac
     rows = catalogue.regions["row"].to_numpy()
     chosen &= _images(catalogue, others)[rows]
     values = (
-        pd.Categorical.from_codes(catalogue.state, pd.Index(STATUSES))
+        pd.Categorical.from_codes(catalogue.tally.state, pd.Index(STATUSES))
         if name == "status"
         else catalogue.regions[name].array
     )

@@ -112,7 +112,7 @@ def _view(finding: Finding, counts: tuple[int, int], own: Verdict | None) -> Fin
 def _counts_by_finding(session: Session, run: str) -> dict[str, tuple[int, int]]:
     """Finding -> images with a region of it, and its regions that are open or wait for a second reader."""
     found = catalogue(session, run)
-    table = found.regions[["finding", "row"]].assign(open=np.isin(found.state, (OPEN, SECOND)))
+    table = found.regions[["finding", "row"]].assign(open=np.isin(found.tally.state, (OPEN, SECOND)))
     groups = table.groupby("finding", observed=True)
     images, unsettled = groups["row"].nunique(), groups["open"].sum()
     return {str(finding): (int(images[finding]), int(unsettled[finding])) for finding in images.index}

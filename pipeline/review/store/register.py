@@ -123,8 +123,8 @@ def _with_peoples(session: Session, run: str, found: pd.DataFrame) -> pd.DataFra
     machine = found.drop_duplicates("region").set_index("region")[[*_MACHINE, *_BOX]].reindex(kept["region"])
     known = kept["region"].isin(found["region"]).to_numpy()
     there = known & (kept[_BOX].to_numpy(float) == machine[_BOX].to_numpy(float)).all(axis=1)
-    for columns, which in ((_MEASURED, there), (["held_back"], known)):
-        kept.loc[which, columns] = machine.loc[which, columns].to_numpy()
+    for names, which in ((_MEASURED, there), (["held_back"], known)):
+        kept.loc[which, names] = machine.loc[which, names].to_numpy()
     return pd.concat([every[~every["region"].isin(kept["region"])], kept], ignore_index=True)
 
 

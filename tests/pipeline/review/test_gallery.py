@@ -248,7 +248,7 @@ def test_the_memory_is_as_new_as_the_database_whatever_people_do(store_url: str)
             kept = catalogue(session, RUN)
             items = session.scalars(select(Item).order_by(Item.row)).all()
         assert _told(kept) == _told(fresh), number
-        counts = kept.counts
+        counts = kept.tally.counts
         assert [(item.regions, item.open, item.conflicts, item.tagged) for item in items] == [
             (int(every), int(left), int(conflict), bool(tagged))
             for every, left, conflict, tagged in zip(
@@ -260,9 +260,9 @@ def test_the_memory_is_as_new_as_the_database_whatever_people_do(store_url: str)
 
 
 def _told(found: Any) -> Any:
-    regions = found.regions.assign(state=found.state).astype(object).where(lambda table: table.notna(), None)
+    regions = found.regions.assign(state=found.tally.state).astype(object).where(lambda table: table.notna(), None)
     rows = sorted(map(str, regions.itertuples(index=False)))
-    return found.revision, found.ruled, rows, found.items["tagged"].tolist(), found.status.tolist()
+    return found.revision, found.ruled, rows, found.items["tagged"].tolist(), found.tally.status.tolist()
 
 
 def test_what_is_not_committed_reaches_nobody_else(reviewed: Store) -> None:

@@ -152,6 +152,13 @@ def test_changes_of_an_account_count_at_once(browser: TestClient, store: Store, 
         assert answer.json()["role"] == "viewer"
 
 
+def test_a_session_that_began_while_its_account_was_disabled_is_none(app: FastAPI, store: Store) -> None:
+    with store.writing() as session:
+        set_disabled(session, "rosa", True, by="test")
+    cookie = app.state.sessions.begin(Actor(name="rosa", role="reviewer"))
+    assert app.state.sessions.find(cookie) is None
+
+
 def test_an_account_that_is_enabled_again_has_no_old_sessions(browser: TestClient, store: Store) -> None:
     sign_in(browser)
     for disabled in (True, False):
