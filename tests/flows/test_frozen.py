@@ -167,6 +167,7 @@ def test_nothing_decided_is_no_plan(study: Study, store: Store) -> None:
     assert "1 confirmed and 2 suspected findings are not decided" in preview.warnings[0]
 
 
+@pytest.mark.slow
 def test_the_preview_says_what_the_plan_will_be(study: Study, store: Store, actor: Acting) -> None:
     before = sorted(path.name for path in study.run.iterdir())
     actor.decides("accepted", finding="F01")

@@ -9,19 +9,18 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Select, func, insert, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from pipeline.randomness import numpy_generator
 from pipeline.review.store.agreement import cohens_kappa, kappa_interval
-from pipeline.review.store.batches import lock, now
+from pipeline.review.store.batches import lock
 from pipeline.review.store.conflict import Missing
 from pipeline.review.store.derived import rebuild
-from pipeline.review.store.tables import Decision, Finding, Item, LogEntry, Region, Run
+from pipeline.review.store.tables import Decision, Finding, Item, Region, Run
 from pipeline.review.store.verdicts import Ballot, Subject, ballots
 from pipeline.review.values import (
     VERDICTS,
-    Actor,
     Disagreement,
     DisagreementPage,
     Kappa,
@@ -31,8 +30,8 @@ from pipeline.review.values import (
 )
 
 
-def settings(session: Session, run: str, actor: Actor, request: SettingsRequest) -> None:
-    """Change how an audit is read, and log who did. Decisions stay; which of them are in force follows anew.
+def settings(session: Session, run: str, request: SettingsRequest) -> dict[str, Any]:
+    """Change how an audit is read. Decisions stay; which of them are in force follows anew. Returns what changed.
 
     Raises:
         Missing: no such audit.
@@ -42,13 +41,13 @@ def settings(session: Session, run: str, actor: Actor, request: SettingsRequest)
         name: value for name, value in request.model_dump(exclude_none=True).items() if value != getattr(audit, name)
     }
     if not changed:
-        return
+        return {}
     for name, value in changed.items():
         setattr(audit, name, value)
     audit.revision += 1
     session.flush()
     rebuild(session, run)
-    session.execute(insert(LogEntry).values(at=now(), user=actor.name, action="settings", run=run, detail=changed))
+    return changed
 
 
 @dataclass(frozen=True)

@@ -130,7 +130,7 @@ class Review(RuleBasedStateMachine):
     @rule(readers=st.sampled_from((1, 2)))
     def change_readers(self, readers: Any) -> None:
         with self.store.writing() as session:
-            change_settings(session, self.run, BOSS, SettingsRequest(readers=readers))
+            change_settings(session, self.run, SettingsRequest(readers=readers))
 
     # ------------------------------------------------------------ what must hold
 

@@ -39,6 +39,7 @@ for number in range(100_000):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("readers", [1, 2])
 def test_all_that_many_people_were_told_is_done_is_there_once(any_store: Store, readers: int) -> None:
     run = large_run(any_store, IMAGES, readers=readers)
@@ -106,6 +107,7 @@ def test_a_request_that_is_sent_twice_at_once_is_done_once(any_store: Store) -> 
         assert session.scalar(select(func.count()).select_from(Decision)) == 3
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_nothing_that_it_acknowledged(store_url: str) -> None:
     store = open_store(store_url)
     run = large_run(store, IMAGES)

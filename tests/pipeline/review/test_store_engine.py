@@ -45,6 +45,7 @@ def test_a_database_is_opened_again_with_what_it_holds(store_url: str) -> None:
         assert session.scalars(select(Run.run)).all() == ["synthetic"]
 
 
+@pytest.mark.slow
 def test_servers_that_open_a_new_database_at_once_all_find_it_whole(store_url: str) -> None:
     command = [sys.executable, "-c", OPEN, store_url]
     pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -58,6 +59,7 @@ def test_servers_that_open_a_new_database_at_once_all_find_it_whole(store_url: s
     open_store(store_url, migrate=False).dispose()
 
 
+@pytest.mark.slow
 def test_what_was_committed_survives_a_killed_process(store_url: str) -> None:
     done = subprocess.run([sys.executable, "-c", WRITE_AND_DIE, store_url], timeout=60, check=False)
     assert done.returncode == -9

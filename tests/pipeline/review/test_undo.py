@@ -24,7 +24,7 @@ from pipeline.review.values import (
     StepRequest,
     TagRequest,
 )
-from tests.pipeline.review.acting import ANN, BEN, BOSS, act, check_consistent, derived_columns, new_key, say
+from tests.pipeline.review.acting import ANN, BEN, act, check_consistent, derived_columns, new_key, say
 from tests.pipeline.review.study import image_id, large_run, region_id
 
 BOX = BoxValue(x0=10, y0=10, x1=30, y1=20)
@@ -230,7 +230,7 @@ def test_with_two_readers_the_log_hides_what_the_other_decided_until_both_did(an
     say(any_store, run, BEN, "rejected", regions=here)
     assert told(BEN) == [("ben", "rejected"), ("ann", "accepted")]
     with any_store.writing() as session:
-        settings(session, run, BOSS, SettingsRequest(readers=1))
+        settings(session, run, SettingsRequest(readers=1))
     assert told(BEN) == told(None)
     with any_store.reading() as session:
         assert len(session.scalars(select(Decision)).all()) == 3

@@ -64,15 +64,9 @@ def audit(run: AuditRun, place: Place) -> AuditView:
 def change_settings(run: AuditRun, asked: SettingsRequest, request: Request, place: Place, actor: Admin) -> AuditView:
     """One or two readers; blind or not. Decisions stay, and which of them are in force follows anew. Admins only."""
     with place.store.writing() as session:
-        settings(session, run, actor, asked)
-        note(
-            session,
-            actor.name,
-            "settings",
-            run=run,
-            address=address_of(request),
-            **asked.model_dump(exclude_none=True),
-        )
+        changed = settings(session, run, asked)
+        if changed:
+            note(session, actor.name, "settings", run=run, address=address_of(request), **changed)
     return audit_view(place, run)
 
 
