@@ -68,6 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--decisions", type=int, default=5_000)
+    parser.add_argument("--pause", type=float, default=0.0, help="seconds a reviewer looks before deciding")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cxr-bench-") as folder:
         workspace = Path(folder) / "workspace"
@@ -78,7 +79,7 @@ def main() -> None:
             sqlite = f"sqlite:///{Path(folder) / 'review.sqlite'}"
             for name, url in {"SQLite": sqlite, "PostgreSQL": postgres.create_database()}.items():
                 with _served(workspace, url, asked.images) as served:
-                    _load(name, served, url, asked.decisions, asked.images)
+                    _load(name, served, url, asked)
                     if name == "SQLite":
                         _views(served, asked.images)
                         _paint(served)
@@ -150,8 +151,9 @@ def _wait(address: str) -> None:
     raise RuntimeError("the server did not start within 120 s")
 
 
-def _load(name: str, served: Served, url: str, decisions: int, images: int) -> None:
+def _load(name: str, served: Served, url: str, asked: argparse.Namespace) -> None:
     """Everybody asks for the next undecided image, looks at it, and decides one of its regions."""
+    decisions, images = asked.decisions, asked.images
     clients = [served.client(f"reader {number}") for number in range(REVIEWERS)]
     times: dict[str, list[float]] = {"next": [], "view": [], "decide": []}
     acknowledged: list[int] = []
@@ -174,6 +176,7 @@ def _load(name: str, served: Served, url: str, decisions: int, images: int) -> N
                 "verdict": VERDICTS[turn % 4],
                 "expected": {image: view["version"]},
             }
+            time.sleep(asked.pause)
             decide_seconds, outcome = _timed(client, "POST", f"{here}/decisions", body)
             with lock:
                 times["next"].append(seconds)
@@ -193,7 +196,8 @@ def _load(name: str, served: Served, url: str, decisions: int, images: int) -> N
         kept = set(session.scalars(select(Decision.batch)))
     store.dispose()
     say(
-        f"\n{name}: {REVIEWERS} reviewers, {images:,} images, {len(acknowledged):,} decisions in {seconds:.0f} s "
+        f"\n{name}: {REVIEWERS} reviewers who pause {asked.pause:g} s, {images:,} images, "
+        f"{len(acknowledged):,} decisions in {seconds:.0f} s "
         f"({len(acknowledged) / seconds:.0f}/s), {refused} refused, {len(set(acknowledged) - kept)} lost\n"
     )
     say("| request | N | p50 ms | p95 ms | worst ms |\n| --- | --- | --- | --- | --- |")
