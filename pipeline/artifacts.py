@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 
 from pipeline.errors import IntegrityError, StorageError
 
@@ -119,6 +120,14 @@ def atomic_file(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def _sweep(folder: Path) -> None:
+    """Remove what writers of `atomic_file` that were killed in the act left below `folder`."""
+    for left in folder.rglob(".*.partial"):
+        writer = left.name.split(".")[-2]
+        if left.is_file() and writer.isdigit() and not psutil.pid_exists(int(writer)):
+            left.unlink(missing_ok=True)
+
+
 @contextmanager
 def atomic_folder(target: Path, *, resume: bool = False) -> Iterator[Path]:
     """Yield a working folder that becomes `target` when the block succeeds.
@@ -204,6 +213,7 @@ class RunFolder:
         self._ledger = path / "run.json"
         with storage_errors(path):
             path.mkdir(parents=True, exist_ok=True)
+            _sweep(path)
         if self._ledger.exists():
             self._state: dict[str, Any] = read_json(self._ledger)
             if canonical_json(self._state["request"]) != canonical_json(dict(request)):

@@ -351,8 +351,8 @@ class FindingView(_Value):
     payload: dict[str, Any]
 
 
-class AuditView(_Value):
-    """One run in the review."""
+class AuditFacts(_Value):
+    """One audit in the review, as the database knows it."""
 
     run: str
     dataset: str
@@ -361,17 +361,22 @@ class AuditView(_Value):
     positive: str
     images: int
     regions: int
-    open: int
-    decided: int
-    conflicts: int
+    open: int = Field(description="images with something left to decide, conflicts included")
+    decided: int = Field(description="images with nothing left to decide")
+    conflicts: int = Field(description="regions that two readers disagree on")
     findings: dict[str, int] = Field(description="number by the audit's status")
     findings_open: int
     readers: Literal[1, 2]
     blind: bool
     revision: int
+    registered: datetime
+
+
+class AuditView(AuditFacts):
+    """One audit, with what only its run folder knows."""
+
     state: Literal["awaiting review", "reviewed", "repairing", "complete", "failed"]
     report: bool
-    registered: datetime
 
 
 class Kappa(_Value):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -125,3 +128,16 @@ def test_code_version_sees_every_file_of_the_kernel(tmp_path: Path, monkeypatch:
     before = code_version.__wrapped__()
     (tmp_path / "pipeline/fills/two.py").write_text("2")
     assert code_version.__wrapped__() != before
+
+
+def test_opening_a_run_sweeps_up_after_writers_that_were_killed_and_no_others(tmp_path: Path) -> None:
+    (tmp_path / "repairs").mkdir()
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    dead = [tmp_path / f".run.json.{ended.pid}.partial", tmp_path / "repairs" / f".fill.parquet.{ended.pid}.partial"]
+    alive, folder = tmp_path / f".plan.yaml.{os.getpid()}.partial", tmp_path / "saliency.partial"
+    folder.mkdir()
+    for path in (*dead, alive):
+        path.write_text("half")
+    RunFolder(tmp_path, {"seed": 1})
+    assert [path.exists() for path in (*dead, alive, folder)] == [False, False, True, True]

@@ -12,11 +12,11 @@ from sqlalchemy.orm import Session
 from pipeline.review.store import matching
 from pipeline.review.store.catalogue import Catalogue, catalogue
 from pipeline.review.store.left import left_for
-from pipeline.review.store.overview import AuditFacts, audit, audits, findings
+from pipeline.review.store.overview import audit, audits, findings
 from pipeline.review.store.status import DECIDED, OPEN, SECOND, STATUSES
 from pipeline.review.values import Actor, Facet, Filters, GalleryItem, GalleryPage, Neighbour, Sort
 
-__all__ = ["AuditFacts", "audit", "audits", "facets", "findings", "image_ids", "neighbour", "page"]
+__all__ = ["audit", "audits", "facets", "findings", "image_ids", "neighbour", "page"]
 
 Positions = NDArray[np.int64]
 _LOOKED_AT = 64

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
@@ -15,31 +13,8 @@ from pipeline.review.store.conflict import Missing
 from pipeline.review.store.status import OPEN, SECOND
 from pipeline.review.store.tables import Finding, Item, Run
 from pipeline.review.store.verdicts import ballots
-from pipeline.review.values import VERDICTS, Actor, FindingView, Verdict
+from pipeline.review.values import VERDICTS, Actor, AuditFacts, FindingView, Verdict
 from pipeline.types import REGION_KINDS
-
-
-class AuditFacts(BaseModel):
-    """`AuditView` without what only the run folder knows: its state, and whether there is a report."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    run: str
-    dataset: str
-    title: str
-    classes: tuple[str, ...]
-    positive: str
-    images: int
-    regions: int
-    open: int
-    decided: int
-    conflicts: int
-    findings: dict[str, int]
-    findings_open: int
-    readers: Literal[1, 2]
-    blind: bool
-    revision: int
-    registered: datetime
 
 
 def audits(session: Session) -> list[AuditFacts]:

@@ -235,8 +235,9 @@ def test_the_memory_is_as_new_as_the_database_whatever_people_do(store_url: str)
         lambda s: undo(s, RUN, ANN, StepRequest(key="request-0009")),
         lambda s: redo(s, RUN, ANN, StepRequest(key="request-0010")),
         lambda s: undo(s, RUN, BEN, StepRequest(key="request-0011")),
-        lambda s: settings(s, RUN, CY, SettingsRequest(readers=2)),
+        lambda s: settings(s, RUN, SettingsRequest(readers=2)),
         lambda s: decide(s, RUN, BEN, request(12, "keep", finding="F02")),
+        lambda s: decide(s, RUN, ANN, request(13, "unsure", **region_of(5, 2))),
     ]
     for number, action in enumerate(actions):
         with reader.reading() as session:

@@ -11,7 +11,7 @@ from pipeline.review.store import gallery
 from pipeline.review.store.conflict import Missing
 from pipeline.review.store.readers import settings
 from pipeline.review.store.tables import Run
-from pipeline.review.values import Actor, AuditView, Facet, Filters, FindingId, FindingView, SettingsRequest
+from pipeline.review.values import Actor, AuditFacts, AuditView, Facet, Filters, FindingId, FindingView, SettingsRequest
 from pipeline.review.web.access.dependencies import Here
 from pipeline.review.web.access.log import address_of, note
 from pipeline.review.web.access.strangers import CSRF_HEADER
@@ -98,7 +98,7 @@ def facets(run: AuditRun, filters: Annotated[Filters, Query()], place: Place) ->
         return gallery.facets(session, run, filters, hidden=session.get_one(Run, run).blind)
 
 
-def _view(place: Here, facts: gallery.AuditFacts) -> AuditView:
+def _view(place: Here, facts: AuditFacts) -> AuditView:
     folder = place.workspace / "runs" / facts.run
     report = (folder / "report.html").exists()
     repaired = (folder / "comparison.json").exists()

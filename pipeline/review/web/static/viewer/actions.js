@@ -10,7 +10,7 @@ const WIDE = new Set(["same-text-and-place", "same-cluster", "finding"]);
 export class Actions {
   /**
    * @param {import("./review.js").Review} review
-   * @param {{confirm: (words: object) => Promise<boolean>, comment: {value: string}, scope: {value: string}}} desk
+   * @param {{confirm: (words: object) => Promise<boolean>, comment: {value: string}, scope: {value: string}, forRegion: () => void}} desk
    */
   constructor(review, desk) {
     Object.assign(this, { review, desk });
@@ -84,7 +84,7 @@ export class Actions {
     const effect = { type: "decide", region: region.region_id, scope, verdict, wide: WIDE.has(scope) };
     this.submit("/decisions", { target: this.target(region, scope), verdict, comment, expected, revision }, words, effect);
     this.desk.comment.value = "";
-    this.desk.scope.value = "region";
+    this.desk.forRegion();
     this.goOn(region.region_id, words, verdict);
   }
 
@@ -180,15 +180,17 @@ export class Actions {
     review.say(`${request.words} on ${review.view.name}: ${count(outcome.regions, "region")}.`);
   }
 
-  refused({ request, error }) {
-    const here = this.review.place.image === request.image;
-    this.review.say(`Not saved: ${request.words}.`);
-    if (here) this.restore(request);
-    this.review.dispatchEvent(new CustomEvent("refused", { detail: { request, error } }));
-    this.review.source.views.delete(request.image);
-    if (!here) return;
-    if (request.effect) this.review.select(regionOf(request) ?? this.review.selected, { quiet: true });
-    this.review.refresh();
+  /** The image is shown as it is now before anybody is asked whether to do it all the same. */
+  async refused({ request, error }) {
+    const { review } = this;
+    review.say(`Not saved: ${request.words}.`);
+    review.source.views.delete(request.image);
+    if (review.place.image === request.image) {
+      this.restore(request);
+      if (request.effect) review.select(regionOf(request) ?? review.selected, { quiet: true });
+      await review.refresh();
+    }
+    review.dispatchEvent(new CustomEvent("refused", { detail: { request, error } }));
   }
 
   /** Give a comment that was not saved back to its writer. */

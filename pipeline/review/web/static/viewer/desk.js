@@ -52,6 +52,12 @@ export class Desk {
     const scopes = SCOPES.filter(([name]) => !(name in fits) || fits[name]);
     this.scope.replaceChildren(...scopes.map(([value, textContent]) => element("option", { value, textContent })));
     this.scope.disabled = !region;
+    this.forRegion();
+  }
+
+  /** What is decided next is for the selected region alone. */
+  forRegion() {
+    this.scope.value = "region";
     byId("reach").textContent = "";
   }
 
