@@ -69,6 +69,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=100_000)
     parser.add_argument("--decisions", type=int, default=5_000)
     parser.add_argument("--pause", type=float, default=0.0, help="seconds a reviewer looks before deciding")
+    parser.add_argument("--databases", nargs="+", choices=("SQLite", "PostgreSQL"), default=("SQLite", "PostgreSQL"))
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cxr-bench-") as folder:
         workspace = Path(folder) / "workspace"
@@ -77,7 +78,8 @@ def main() -> None:
         write_json(workspace / "runs" / "synthetic" / "run.json", {"request": request, "artifacts": {}})
         with postgres_server("fsync=on") as postgres:
             sqlite = f"sqlite:///{Path(folder) / 'review.sqlite'}"
-            for name, url in {"SQLite": sqlite, "PostgreSQL": postgres.create_database()}.items():
+            urls = {"SQLite": sqlite, "PostgreSQL": postgres.create_database()}
+            for name, url in ((each, urls[each]) for each in asked.databases):
                 with _served(workspace, url, asked.images) as served:
                     _load(name, served, url, asked)
                     if name == "SQLite":

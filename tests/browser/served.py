@@ -82,8 +82,9 @@ def chromium() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         reason = f"no browser at {CHROMIUM}"
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=20_000)  # others may share the machine
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
         try:

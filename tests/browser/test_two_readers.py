@@ -231,7 +231,7 @@ def test_what_was_decided_while_signed_out_is_saved_after_signing_in_again(
         opened.value.get_by_label("Name").fill("ann")
         opened.value.get_by_label("Password").fill(PASSWORD)
         opened.value.get_by_role("button", name="Sign in").click()
-        opened.value.wait_for_url("**/")
+        expect(opened.value.get_by_role("heading", name="Audits")).to_be_visible()
         ann.locator("#saved").click()
         expect(ann.locator("#saved")).to_have_text(re.compile("^All saved"))
         assert _verdict(store, arrow) == ("rejected", "decided")

@@ -14,7 +14,7 @@ from pipeline.artifacts import content_hash, sha256_file
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import IntegrityError
 from pipeline.review.store import rows
-from pipeline.review.store.bulk import insert_frame
+from pipeline.review.store.bulk import analyse, insert_frame
 from pipeline.review.store.derived import rebuild
 from pipeline.review.store.engine import Store
 from pipeline.review.store.score import region_scores
@@ -68,6 +68,7 @@ def register(store: Store, run: Path, dataset: DatasetVersion) -> bool:
         )
         if session.scalar(select(Decision.id).where(Decision.run == run.name).limit(1)) is not None:
             rebuild(session, run.name)
+        analyse(session, Item, Region, Finding)
     return True
 
 

@@ -29,7 +29,7 @@ from sqlalchemy.engine import make_url
 from pipeline.artifacts import RunFolder, write_json, write_parquet
 from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_version
 from pipeline.review.store import Store
-from pipeline.review.store.bulk import insert_frame
+from pipeline.review.store.bulk import analyse, insert_frame
 from pipeline.review.store.tables import Finding, Item, Region, Run
 from pipeline.types import Box, Split
 from pipeline.types import Region as FoundRegion
@@ -355,6 +355,7 @@ def large_run(store: Store, images: int = 24, *, run: str = "synthetic", readers
             rows = range(start, min(start + 5000, images))
             insert_frame(session, Item, pd.DataFrame([_item_row(run, row) for row in rows]))
             insert_frame(session, Region, pd.DataFrame([each for row in rows for each in _region_rows(run, row)]))
+        analyse(session, Item, Region, Finding)
     return run
 
 
