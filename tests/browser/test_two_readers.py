@@ -28,6 +28,14 @@ pytestmark = pytest.mark.browser
 
 PEOPLE: dict[str, Role] = {"ann": "reviewer", "ben": "reviewer", "boss": "admin", "vic": "viewer"}
 AUDIT = f"/audits/{RUN}"
+LATE = """() => {
+  const asked = window.fetch;
+  window.fetch = async (address, request) => {
+    if (request?.method === "GET") await new Promise((resolve) => setTimeout(resolve, 500));
+    return asked(address, request);
+  };
+}"""
+"""What the page asks for comes late, what it sends does not."""
 ROW = 3  # an image with a side marker, a position word and an arrow
 IMAGE = f"{AUDIT}/images/{image_id(RUN, ROW)}"
 
@@ -178,6 +186,7 @@ def test_who_comes_second_is_told_and_may_decide_all_the_same(
         ben.locator("#auto-advance").uncheck()
         ben.locator(f'[data-focus="name-{arrow}"]').click()
         ben.locator("#comment").fill("a vessel, not an arrow")
+        ben.evaluate(LATE)
         ben.locator('#decide [data-verdict="rejected"]').click()
         banner = ben.locator("#banner")
         expect(banner).to_contain_text("Not saved")
@@ -193,7 +202,9 @@ def test_who_comes_second_is_told_and_may_decide_all_the_same(
         assert "a vessel, not an arrow" in ann.request.get(f"/api{IMAGE}/history").text()
 
 
-def test_a_viewer_finds_nothing_to_decide_with(browser: Browser, address: str, store: Store, regions: dict[str, str]):
+def test_a_viewer_finds_nothing_to_decide_with(
+    browser: Browser, address: str, store: Store, regions: dict[str, str]
+) -> None:
     with _person(browser, address, "vic") as vic:
         for control in ("#decide", "#tag", "#accept-all", "#regions .letter", '[data-tool="edit"]'):
             expect(vic.locator(control)).to_have_count(0)
@@ -232,6 +243,6 @@ def test_what_was_decided_while_signed_out_is_saved_after_signing_in_again(
         opened.value.get_by_label("Password").fill(PASSWORD)
         opened.value.get_by_role("button", name="Sign in").click()
         expect(opened.value.get_by_role("heading", name="Audits")).to_be_visible()
-        ann.locator("#saved").click()
+        ann.evaluate("() => window.dispatchEvent(new Event('online'))")  # it tries again by itself, but later
         expect(ann.locator("#saved")).to_have_text(re.compile("^All saved"))
         assert _verdict(store, arrow) == ("rejected", "decided")

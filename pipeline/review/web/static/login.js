@@ -27,3 +27,5 @@ form.addEventListener("submit", async (event) => {
     button.disabled = false;
   }
 });
+
+button.disabled = false;  // before, the browser itself would have sent the form
