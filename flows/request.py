@@ -28,6 +28,12 @@ class AuditRequest(BaseModel):
     seed: int = 0
     device: Device = "auto"
     workers: int = Field(2, ge=1, le=64, description="processes for decoding and mark detection")
+    cluster: str | None = Field(
+        None, description="where the work is spread: `local`, `local:<workers>`, or the address of a Dask scheduler"
+    )
+    grow: bool = Field(
+        False, description="go on from the last audit of this data set: only new and changed images are worked on"
+    )
     overrides: dict[str, Any] = Field(default_factory=dict, description="settings over preset and manifest")
 
 
