@@ -123,13 +123,13 @@ def _checked(model: type[Value], **values: Any) -> Value:
 
 def _exported(store: Store, run: Path, form: Form) -> str:
     from flows.review.coco import coco
-    from pipeline.review.store.every_region import every_region
     from pipeline.review.store.exports import decisions_csv, decisions_json
+    from pipeline.review.store.ruled_regions import ruled_regions
 
     with store.reading() as session:
         if form is Form.csv:
             return decisions_csv(session, run.name)
         if form is Form.json:
             return json.dumps(decisions_json(session, run.name), indent=2, ensure_ascii=False) + "\n"
-        regions = every_region(session, run.name)
+        regions = ruled_regions(session, run.name)
     return json.dumps(coco(run, regions), indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -23,8 +23,8 @@ from pipeline.config import AuditConfig
 from pipeline.review.store import Store, open_store
 from pipeline.review.store.decisions import decide
 from pipeline.review.store.edits import change, delete, draw
-from pipeline.review.store.every_region import every_region
 from pipeline.review.store.register import register
+from pipeline.review.store.ruled_regions import ruled_regions
 from pipeline.review.values import Actor, BoxValue, ChangeRequest, DecisionRequest, DeleteRequest, DrawRequest, Target
 from tests.pipeline.review.study import IMAGES, Study, phantom_workspace
 
@@ -151,7 +151,7 @@ def test_residual_regions_join_once_they_are_decided(study: Study, store: Store,
     freeze(study.run)
     assert len(plan_of(study, {"F01": "reviewer ann"})[1]) == len(study.regions)
     with store.reading() as session:
-        every = every_region(session, study.run.name)
+        every = ruled_regions(session, study.run.name)
     residual = every[every["origin"] == "residual"].iloc[0]
     actor.decides("accepted", residual["region_id"])
     freeze(study.run)
@@ -213,7 +213,7 @@ def test_coco_holds_verdicts_and_where_they_come_from(study: Study, store: Store
     actor.decides("accepted", finding="F01")
     actor.decides("keep", actor.region(1, "position"))
     with store.reading() as session:
-        regions = every_region(session, study.run.name)
+        regions = ruled_regions(session, study.run.name)
     made = coco(study.run, regions)
     json.dumps(made, allow_nan=False)
     assert (len(made["images"]), len(made["annotations"])) == (IMAGES, len(study.regions) + 2)
@@ -230,7 +230,7 @@ def test_coco_holds_verdicts_and_where_they_come_from(study: Study, store: Store
 def test_a_repair_does_not_change_what_is_in_force(study: Study, store: Store, actor: Acting) -> None:
     """A region that was found again and then removed is found no more; the next repair must still remove it."""
     with store.reading() as session:
-        every = every_region(session, study.run.name)
+        every = ruled_regions(session, study.run.name)
     actor.decides("accepted", str(every.loc[every["origin"] == "residual", "region_id"].iloc[0]))
     freeze(study.run)
     before = (study.run / REVIEWED).read_bytes()

@@ -11,13 +11,13 @@ from sqlalchemy.orm import Session
 from pipeline.review.store.bulk import read_frame
 from pipeline.review.store.conflict import Missing
 from pipeline.review.store.in_force import in_force
-from pipeline.review.store.tables import Finding, Region
+from pipeline.review.store.tables import Finding, Item, Region
 
 _VERDICT = func.coalesce(Region.verdict, Finding.verdict)
 
 
 def ruled_regions(session: Session, run: str) -> pd.DataFrame:
-    """All regions of an audit that were not deleted, in the order of their images' ids.
+    """All regions of an audit that were not deleted, in the order of the images table.
 
     Returns:
         `region_id`, `image_id`, `kind`, `text`, `x0`, `y0`, `x1`, `y1` (original pixels), `confidence`, `detector`,
@@ -26,8 +26,10 @@ def ruled_regions(session: Session, run: str) -> pd.DataFrame:
     Raises:
         Missing: no such audit.
     """
-    found = read_frame(session, _select(run, Region.confidence, Region.detector, Region.origin, Region.finding,
-                                        Region.held_back, _VERDICT.label("verdict")))  # fmt: skip
+    more = (Region.confidence, Region.detector, Region.origin, Region.finding, Region.held_back)
+    placed = and_(Item.run == Region.run, Item.image == Region.image)
+    chosen = _select(run, *more, _VERDICT.label("verdict")).join(Item, placed).order_by(None)
+    found = read_frame(session, chosen.order_by(Item.row, Region.region))
     ruling = in_force(session, run)
     own = ruling.regions.set_index("region_id")["decided_by"]
     by_rule = {finding: ", ".join(each.reviewers) for finding, each in ruling.findings.items()}
