@@ -24,7 +24,7 @@ check: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow and not real and not browser" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m "not slow and not real and not browser and not postgres" -n 2 --dist loadfile
 
 # Files stay in their order: by default those with few tests, the longest of all, would come last and alone.
 test: venv

@@ -72,6 +72,7 @@ def test_wrong_requests_say_what_is_allowed(name: str, arguments: dict[str, obje
         build(name, **{"classes": ("a", "b"), "input_size": (32, 32), **arguments})
 
 
+@pytest.mark.slow
 def test_importing_models_and_train_leaves_monai_out() -> None:
     code = "import sys, models, pipeline.train; sys.exit('monai' in sys.modules or 'ignite' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -66,18 +66,19 @@ def test_a_second_start_is_told_who_is_at_work(run: Path, behave: Callable[[str]
     assert JOBS.job(run).by == "ann"
 
 
-@pytest.mark.parametrize(("how", "last"), [("slow", signal.SIGINT), ("stubborn", signal.SIGTERM)])
+@pytest.mark.parametrize(("how", "last", "patience"), [("slow", signal.SIGINT, 60), ("stubborn", signal.SIGTERM, 1)])
 def test_cancelled_and_started_again(
     run: Path,
     behave: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
     how: str,
     last: signal.Signals,
+    patience: float,
 ) -> None:
     sent: list[int] = []
     send = processes._send
     monkeypatch.setattr(processes, "_send", lambda pid, way: (sent.append(way), send(pid, way)))
-    monkeypatch.setattr(processes, "PATIENCE", ((signal.SIGINT, 1.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)))
+    monkeypatch.setattr(processes, "PATIENCE", ((signal.SIGINT, patience), (signal.SIGTERM, 60), (signal.SIGKILL, 5)))
     behave(how)
     JOBS.start(run, "ann")
     asleep(run)
@@ -135,6 +136,7 @@ def test_what_went_wrong(run: Path, behave: Callable[[str], None], how: str, wor
     assert "Doe" not in job.words[0]
 
 
+@pytest.mark.slow
 def test_the_repair_outlives_the_server_and_a_new_one_shows_it(run: Path, behave: Callable[[str], None]) -> None:
     behave("slow")
     server = (

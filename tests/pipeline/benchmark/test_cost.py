@@ -21,6 +21,7 @@ def test_time_is_wall_time():
     assert 0.05 <= cost.seconds < 1
 
 
+@pytest.mark.slow
 @needs_linux
 def test_memory_is_the_peak_of_the_call_alone():
     before = np.ones(50_000_000)
@@ -36,6 +37,7 @@ def test_memory_is_the_peak_of_the_call_alone():
     assert 190e6 < large.peak_bytes < 260e6
 
 
+@pytest.mark.slow
 @needs_linux
 def test_memory_used_again_still_counts():
     """Small pieces stay with the C library when they are freed, and the next call would grow by nothing."""

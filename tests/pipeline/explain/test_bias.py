@@ -53,6 +53,7 @@ def worlds():
     return glyph_worlds(seed=0, values=(0.0, ZERO, 1.0), images=4)
 
 
+@pytest.mark.slow
 def test_worlds_are_what_they_say(worlds):
     for world in worlds:
         grey = world.spec.denormalise(world.images)

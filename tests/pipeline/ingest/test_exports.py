@@ -21,6 +21,7 @@ def test_every_public_name_is_there():
         pipeline.ingest.digest  # noqa: B018
 
 
+@pytest.mark.slow
 def test_manifests_and_decoding_workers_do_without_torch():
     script = (
         "import sys, pipeline.ingest.decode; from pipeline.ingest import find_manifest; print('torch' in sys.modules)"

@@ -60,6 +60,7 @@ def test_boxes_hold_all_ink_and_are_tight(source: Source) -> None:
         assert plain.marks == ()
 
 
+@pytest.mark.slow
 def test_mark_and_class_are_tied_as_asked(cohorts: dict[Source, list[Phantom]]) -> None:
     expected = {("phantom-a", POSITIVE): 0.9, ("phantom-a", NEGATIVE): 0.1}
     for source, phantoms in cohorts.items():

@@ -217,6 +217,7 @@ def _examine(store: Store, examples: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_whatever_people_do_nothing_is_lost(store: Store) -> None:
     _examine(store, 8)
 

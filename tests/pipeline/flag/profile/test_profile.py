@@ -89,6 +89,7 @@ def test_only_together_width_and_bits_tell():
     assert found.records[0]["title"] == "The file container (width, bits) alone gives the label away"
 
 
+@pytest.mark.slow
 def test_chance_is_no_leak():
     """Twenty tables whose labels say nothing: of some 140 records hardly any is suspected, none gives anything away."""
     found = [record for seed in range(20) for record in profile(study(160, seed), seed).records]
