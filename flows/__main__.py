@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -13,16 +14,25 @@ from flows.cli import (
     datasets,
     decisions,
     diff,
+    doctor,
     export,
+    gate,
+    gc,
     images,
     inpainter,
     lungs,
+    notices,
     profile,
     reconstruct,
     repairs,
     review,
+    schedules,
+    serve,
+    verify,
 )
 from flows.cli.errors import run_app
+from flows.cli.options import LogLevel
+from flows.workspace import LOG_ENVIRONMENT
 
 app = typer.Typer(
     name="cxr-audit",
@@ -32,13 +42,26 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def everywhere(log_level: LogLevel = None) -> None:
+    """Options of all commands."""
+    if log_level:
+        os.environ[LOG_ENVIRONMENT] = log_level
+
+
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(benchmarks.app, name="benchmark")
+app.add_typer(notices.app, name="notices")
 audits.register(app)
 cleanse.register(app)
 decisions.register(app)
 diff.register(app)
+doctor.register(app)
 export.register(app)
+gate.register(app)
+gc.register(app)
 images.register(app)
 profile.register(app)
 lungs.register(app)
@@ -46,6 +69,9 @@ inpainter.register(app)
 reconstruct.register(app)
 repairs.register(app)
 review.register(app)
+schedules.register(app)
+serve.register(app)
+verify.register(app)
 
 
 def main() -> None:

@@ -16,13 +16,16 @@ from prefect.runtime import deployment
 from pydantic import Field
 
 from flows.audit import Audited, find_shortcuts
+from flows.cluster import spread_for
+from flows.observed import announce_end, observed
 from flows.remediate import repaired
 from flows.request import AuditRequest
 from flows.results import RunResult
 from flows.review.address import review_url
 from flows.review.frozen import frozen, review_now
 from flows.steps import Steps
-from flows.tasks.report import leave_links, publish, write_report
+from flows.tasks.artifacts import leave_links
+from flows.tasks.report import publish, result_of, write_report
 from pipeline.artifacts import content_hash
 from pipeline.errors import InputError
 
@@ -51,14 +54,15 @@ def audit_with_approval(request: AuditRequest) -> RunResult:
             "audit-with-approval suspends its process and needs a Prefect deployment to be started again by: see "
             "docs/review.md. Without one run `cxr-audit audit`, review, and start the repair from the review page."
         )
-    steps = Steps()
-    audited = find_shortcuts(request, steps)
-    words = write_report(audited.run, audited.dataset, audited.bundle, audited.config, "awaiting review")
-    leave_links(audited.run, "awaiting review")
-    approval = _approved(audited)
-    if approval.approve == "no":
-        return publish(audited.run, "awaiting review", [*words, _declined(approval)], steps.worked)
-    return repaired(audited, "none", request.device, steps)
+    with observed("audit-with-approval", request.workspace, request.manifest), spread_for(request), Steps() as steps:
+        audited = find_shortcuts(request, steps)
+        words = write_report(audited.run, audited.dataset, audited.bundle, audited.config, "awaiting review")
+        leave_links(audited.run, "awaiting review")
+        announce_end(result_of(audited.run, "awaiting review", words, steps.worked))
+        approval = _approved(audited)
+        if approval.approve == "no":
+            return publish(audited.run, "awaiting review", [*words, _declined(approval)], steps.worked)
+        return repaired(audited, "none", request.device, steps)
 
 
 def decisions_hash(run: Path) -> str:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from prefect import flow
 from pydantic import ValidationError
 
+from flows.cluster import spread_for
+from flows.drift import since_accepted
+from flows.growing import Growth, Known, earlier_audits, followed
+from flows.history import remember
+from flows.keys import Keys
+from flows.observed import observed
 from flows.request import AuditRequest
 from flows.results import RunResult
 from flows.steps import Steps
 from flows.tasks import data, evidence, model, review
+from flows.tasks.grown import GROWN, nothing_new, tell
 from flows.tasks.report import publish, write_report
 from flows.workspace import Workspace
-from pipeline.artifacts import RunFolder, code_version, content_hash, sha256_tree
+from pipeline.artifacts import content_hash, sha256_tree
 from pipeline.config import AuditConfig
 from pipeline.errors import InputError
 from pipeline.flag import BEFORE_MAPS, WITH_MAPS, Stage
@@ -29,10 +37,11 @@ class Audited:
     dataset: Path
     bundle: Path
     config: AuditConfig
-    workers: int
+    since: Known | None = None
+    """The audit that it goes on from."""
 
     @classmethod
-    def of(cls, run: Path, request: dict[str, Any], workers: int = 2) -> Audited:
+    def of(cls, run: Path, request: dict[str, Any]) -> Audited:
         """From a run folder and the request in its ledger.
 
         Raises:
@@ -53,7 +62,6 @@ class Audited:
             workspace.datasets / request["dataset"],
             bundle if bundle.is_absolute() else workspace.models / bundle,
             config,
-            workers,
         )
 
 
@@ -64,10 +72,11 @@ def audit(request: AuditRequest) -> RunResult:
     Raises:
         CxrAuditError: what the user gave cannot be used; the message says what to do.
     """
-    steps = Steps()
-    audited = find_shortcuts(request, steps)
-    words = write_report(audited.run, audited.dataset, audited.bundle, audited.config, "awaiting review")
-    return publish(audited.run, "awaiting review", words, steps.worked)
+    with observed("audit", request.workspace, request.manifest), spread_for(request), Steps() as steps:
+        audited = find_shortcuts(request, steps)
+        words = write_report(audited.run, audited.dataset, audited.bundle, audited.config, "awaiting review")
+        words = [*nothing_new(audited.run, audited.since, steps.worked), *words]
+        return publish(audited.run, "awaiting review", words, steps.worked)
 
 
 def find_shortcuts(request: AuditRequest, steps: Steps) -> Audited:
@@ -75,31 +84,30 @@ def find_shortcuts(request: AuditRequest, steps: Steps) -> Audited:
     audited = _open(request, steps)
     run, dataset, bundle, config = audited.run, audited.dataset, audited.bundle, audited.config
     folder = steps.folder(run)
-    device = request.device
-    base = content_hash([dataset.name, str(bundle.name)])
+    keys = Keys(folder, dataset, bundle, config)
+    growth = Growth.of(run, audited.since) if audited.since else None
+    where = (dataset, bundle, config, request.device, run)
 
-    key = content_hash([base, code_version("models")])
-    steps.once(
-        folder, "predictions.parquet", key, lambda: model.predict(dataset, bundle, device, run / "predictions.parquet")
-    )
-
-    flag = content_hash([base, config.flag.model_dump(), config.seed, code_version("pipeline.flag")])
+    def once(name: str, task: Callable[..., object]) -> None:
+        """Make an artifact; `task` is told who knows some of it."""
+        steps.once(folder, name, keys(name), lambda: task(growth.donor(name) if growth else None))
 
     def gather(stage: Stage) -> None:
-        key = content_hash([flag, {name: folder.sha256(name) for name in stage.needs}])
         task = evidence.gather.with_options(name=stage.title, tags=["gpu"] if stage.gpu else [])
-        where = (dataset, bundle, config, device, run, audited.workers)
-        steps.once(folder, stage.artifact, key, lambda: task(stage.artifact, *where))
+        once(stage.artifact, lambda donor: task(stage.artifact, *where, donor))
 
+    once("predictions.parquet", lambda donor: model.predict(*where, donor))
     for stage in BEFORE_MAPS:
         gather(stage)
-    settings = [config.explain.model_dump(), config.seed, code_version("pipeline.explain", "models")]
-    key = content_hash([base, settings, [folder.sha256(name) for name in ("regions.parquet", "effects.parquet")]])
-    steps.once(folder, "saliency", key, lambda: evidence.explain(dataset, bundle, config, device, run))
+    once("saliency", lambda donor: evidence.explain(*where, donor))
     for stage in WITH_MAPS:
         gather(stage)
-    key = content_hash([dataset.name, folder.sha256("regions.parquet"), code_version("pipeline.review.lookalikes")])
-    steps.once(folder, review.LOOKALIKES, key, lambda: review.prepare(run, dataset))
+    once(review.LOOKALIKES, lambda _: review.prepare(run, dataset))
+    if growth:
+        key = content_hash([growth.since.run.name, dataset.name])
+        steps.once(folder, GROWN, key, lambda: tell(growth))
+    since_accepted(run, steps)
+    remember(run, dataset.parent.name)
     return audited
 
 
@@ -110,8 +118,9 @@ def _open(request: AuditRequest, steps: Steps) -> Audited:
         raise InputError(
             f"--data-root {root}: no such folder. Give the folder that the manifest's paths are relative to."
         )
-    dataset = steps.told(data.ingest(request, root, config))
-    bundle = _classifier(request, workspace, dataset, config, steps)
+    since = _followed(request, workspace, config)
+    dataset = steps.told(data.ingest(request, root, config, since.dataset if since else None))
+    bundle = _classifier(request, workspace, dataset, config, steps, since)
     inside = bundle.is_relative_to(workspace.models)
     asked = {
         "dataset": dataset.relative_to(workspace.datasets).as_posix(),
@@ -120,20 +129,33 @@ def _open(request: AuditRequest, steps: Steps) -> Audited:
         "config": config.model_dump(mode="json"),
     }
     run = workspace.runs / content_hash(asked)
-    steps.open(RunFolder(run, asked))
-    return Audited.of(run, asked, request.workers)
+    steps.open(run, asked)
+    return replace(Audited.of(run, asked), since=since)
 
 
-def _classifier(request: AuditRequest, workspace: Workspace, dataset: Path, config: AuditConfig, steps: Steps) -> Path:
-    """The bundle to audit: trained here, the user's own, or made of the user's state dict and spec."""
-    own = request.model
+def _followed(request: AuditRequest, workspace: Workspace, config: AuditConfig) -> Known | None:
+    """The audit that this one goes on from, where it is to."""
+    if not request.grow:
+        return None
+    audits = earlier_audits(workspace, data.name_of(request))
+    return followed(audits, config, retrained=request.model is None)
+
+
+def _classifier(
+    request: AuditRequest,
+    workspace: Workspace,
+    dataset: Path,
+    config: AuditConfig,
+    steps: Steps,
+    since: Known | None,
+) -> Path:
+    """The bundle to audit: trained here, that of the last audit, the user's own, or made of a state dict and spec."""
+    own = request.model or (since.bundle if since else None)
     if own is None:
-        target = model.bundle_path(workspace, dataset, config.train, config.seed)
-        return steps.made(
-            target, lambda: model.train(workspace, dataset, config.train, config.seed, request.device, "train")
-        )
-    if request.spec is not None:
-        weights, spec = own, request.spec
+        training = model.Training(workspace, dataset, config.train, config.seed, request.device, "train")
+        return model.trained([training], steps)[0]
+    if request.model is not None and request.spec is not None:
+        weights, spec = request.model, request.spec
         own = steps.made(model.adopted_path(workspace, weights, spec), lambda: model.adopt(workspace, weights, spec))
     model.load(own, dataset)
     return own

@@ -11,11 +11,12 @@ from pydantic import BaseModel
 
 from flows.audit import Audited
 from flows.cleansing import accepted_findings, cleansed, planned, to_repair
+from flows.cluster import spreading
 from flows.request import Policy
 from flows.review.frozen import frozen
 from flows.steps import Steps
 from flows.tasks import repair
-from pipeline.artifacts import RunFolder, read_json, read_parquet
+from pipeline.artifacts import read_json, read_parquet
 from pipeline.cleanse import Plan
 from pipeline.errors import EmptyResultError
 
@@ -60,14 +61,15 @@ def cleanse(
         CxrAuditError: what the user gave cannot be used; the message says what to do.
     """
     asked = read_json(run / "run.json")["request"]
-    steps, audited = Steps(), Audited.of(run, asked, workers)
-    steps.open(RunFolder(run, asked))
-    repair.freeze(run)
-    _plan(audited, plan, accept, device, steps)
-    if dry_run:
-        return _result(run, None, steps.worked)
-    versions = cleansed(audited, ("cleansed",), device, steps)
-    return _result(run, versions["cleansed"], steps.worked)
+    audited = Audited.of(run, asked)
+    with spreading(None, workers, run.parent.parent), Steps() as steps:
+        steps.open(run, asked)
+        repair.freeze(run)
+        _plan(audited, plan, accept, device, steps)
+        if dry_run:
+            return _result(run, None, steps.worked)
+        versions = cleansed(audited, ("cleansed",), device, steps)
+        return _result(run, versions["cleansed"], steps.worked)
 
 
 def _plan(audited: Audited, edited: Path | None, accept: Policy, device: str, steps: Steps) -> None:

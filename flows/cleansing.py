@@ -46,9 +46,7 @@ def all_regions(audited: Audited, steps: Steps) -> None:
     """regions_all.parquet: the audit's regions, and those of the images it did not look at."""
     run, dataset, folder = audited.run, audited.dataset, steps.folder(audited.run)
     key = content_hash([dataset.name, folder.sha256("regions.parquet"), code_version("pipeline.flag")])
-    steps.once(
-        folder, repair.ALL_REGIONS, key, lambda: repair.detect_rest(run, dataset, audited.config, audited.workers)
-    )
+    steps.once(folder, repair.ALL_REGIONS, key, lambda: repair.detect_rest(run, dataset, audited.config))
 
 
 def planned(audited: Audited, accepted: dict[str, str], edited: Path | None, device: str, steps: Steps) -> None:
@@ -126,5 +124,5 @@ def cleansed(audited: Audited, wanted: Sequence[str], device: str, steps: Steps)
     key = content_hash([plan, made.name, code_version("pipeline.cleanse")])
     steps.once(folder, "fingerprint.json", key, lambda: checks.fingerprint(run, dataset, made, config.seed))
     key = content_hash([plan, made.name, code_version("pipeline.cleanse", "pipeline.flag")])
-    steps.once(folder, "residual.json", key, lambda: checks.residual(run, dataset, made, audited.workers, config.seed))
+    steps.once(folder, "residual.json", key, lambda: checks.residual(run, dataset, made, config.seed))
     return versions

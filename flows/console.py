@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from flows.progress_artifacts import progress_artifacts
 from flows.progress_file import ENVIRONMENT, ProgressFile
 from pipeline.progress import Progress as Callback
 from pipeline.progress import silent
@@ -32,8 +33,8 @@ _current: Callback = silent
 
 
 def progress() -> Callback:
-    """The callback that stages report to; silent unless `shown` is active in this process."""
-    return _current
+    """The callback that stages report to: the screen in `shown`, else Prefect in a flow run of a worker."""
+    return progress_artifacts() if _current is silent else _current
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from flows.audit import Audited
 from flows.cleansing import accepted_findings, all_regions, with_own_inpainter
+from flows.cluster import spreading
 from flows.console import stderr
 from flows.request import Policy
 from flows.review.frozen import frozen
@@ -35,7 +36,8 @@ class CompareRequest(BaseModel):
     train: dict[str, Any] = Field(default_factory=dict, description="fields of TrainConfig over those")
     accept: Policy = "none"
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    workers: int = Field(2, ge=1, le=64)
+    workers: int = Field(2, ge=1, le=64, description="processes for mark detection")
+    cluster: str | None = Field(None, description="where the work is spread, see `AuditRequest`")
 
 
 class Comparison(BaseModel):
@@ -95,40 +97,42 @@ def compare_repairs(request: CompareRequest) -> RankedRepairs:
     Raises:
         CxrAuditError: what the user gave cannot be used; the message says what to do.
     """
-    audited, asked, steps = _audited(request), comparison_of(request), Steps()
-    run, dataset = audited.run, audited.dataset
-    folder = RunFolder(run, read_json(run / "run.json")["request"])
-    steps.open(folder)
-    repair.freeze(run)
-    accepted = _plan(audited, folder, request, steps)
+    audited, asked = _audited(request), comparison_of(request)
+    with spreading(request.cluster, request.workers, audited.run.parent.parent), Steps() as steps:
+        run, dataset = audited.run, audited.dataset
+        folder = steps.open(run, read_json(run / "run.json")["request"])
+        repair.freeze(run)
+        accepted = _plan(audited, folder, request, steps)
 
-    workspace = Workspace(run.parent.parent)
-    made = [
-        steps.told(repairs.prepare(run, dataset, audited.config, each, request.device)) for each in asked.recipe.repairs
-    ]
-    bundles = _train(workspace, made, asked, request.device, steps)
-    names = [_evaluate(folder, each, bundles[each.name], asked.seeds, request.device, steps) for each in made]
+        workspace = Workspace(run.parent.parent)
+        made = [
+            steps.told(repairs.prepare(run, dataset, audited.config, each, request.device))
+            for each in asked.recipe.repairs
+        ]
+        bundles = _train(workspace, made, asked, request.device, steps)
+        names = [_evaluate(folder, each, bundles[each.name], asked.seeds, request.device, steps) for each in made]
 
-    record = {
-        "run": run.name,
-        "dataset": f"{dataset.parent.name}/{dataset.name}",
-        "train": asked.train.model_dump(),
-        "seeds": list(asked.seeds),
-        "repairs": [
-            _described(each, about, bundles[each.name]) for each, about in zip(made, asked.recipe.repairs, strict=True)
-        ],
-        "notes": [repairs.plan_note(run, accepted), *_notes(made, bundles)],
-    }
-    code = code_version("pipeline.report", "flows.repairs_page", "flows.tasks.repairs")
-    settings = audited.config.compare.model_dump()
-    key = content_hash([record, settings, [folder.sha256(name) for name in names], code])
-    tables = [run / name for name in names]
-    steps.once(folder, "repairs.json", key, lambda: repairs.rank(run, dataset, audited.config, tables, record))
-    return _publish(run, folder, key, steps)
+        record = {
+            "run": run.name,
+            "dataset": f"{dataset.parent.name}/{dataset.name}",
+            "train": asked.train.model_dump(),
+            "seeds": list(asked.seeds),
+            "repairs": [
+                _described(each, about, bundles[each.name])
+                for each, about in zip(made, asked.recipe.repairs, strict=True)
+            ],
+            "notes": [repairs.plan_note(run, accepted), *_notes(made, bundles)],
+        }
+        code = code_version("pipeline.report", "flows.repairs_page", "flows.tasks.repairs")
+        settings = audited.config.compare.model_dump()
+        key = content_hash([record, settings, [folder.sha256(name) for name in names], code])
+        tables = [run / name for name in names]
+        steps.once(folder, "repairs.json", key, lambda: repairs.rank(run, dataset, audited.config, tables, record))
+        return _publish(run, folder, key, steps)
 
 
 def _audited(request: CompareRequest) -> Audited:
-    return Audited.of(request.run, read_json(request.run / "run.json")["request"], request.workers)
+    return Audited.of(request.run, read_json(request.run / "run.json")["request"])
 
 
 def _plan(audited: Audited, folder: RunFolder, request: CompareRequest, steps: Steps) -> dict[str, str]:
@@ -147,25 +151,16 @@ def _train(
 ) -> dict[str, list[Path]]:
     """Bundles of every repair, one a seed; says first how many are still to be trained."""
     jobs = [(each, TrainConfig.model_validate(asked.train.model_dump() | each.options)) for each in made]
-    paths = {
-        (each.name, seed): model.bundle_path(workspace, each.training, config, seed)
+    trainings = [
+        model.Training(workspace, each.training, config, seed, device, f"train {each.name} {seed}")
         for each, config in jobs
         for seed in asked.seeds
-    }
-    todo = len({path for path in paths.values() if not path.exists()})
-    stderr.print(f"{todo} of {len(set(paths.values()))} classifiers are to be trained.", highlight=False)
-    bundles: dict[str, list[Path]] = {each.name: [] for each in made}
-    for seed in asked.seeds:
-        for each, config in jobs:
-            label = f"train {each.name} {seed}"
-            target = paths[each.name, seed]
-            work = _training(workspace, each.training, config, seed, device, label)
-            bundles[each.name].append(steps.made(target, work))
-    return bundles
-
-
-def _training(workspace: Workspace, training: Path, config: TrainConfig, seed: int, device: str, label: str) -> Any:
-    return lambda: model.train(workspace, training, config, seed, device, label)
+    ]
+    targets = {training.target for training in trainings}
+    todo = sum(not target.exists() for target in targets)
+    stderr.print(f"{todo} of {len(targets)} classifiers are to be trained.", highlight=False)
+    paths = iter(model.trained(trainings, steps))
+    return {each.name: [next(paths) for _ in asked.seeds] for each, _ in jobs}
 
 
 def _evaluate(

@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import BaseModel
 
 RunState = Literal["awaiting review", "complete", "nothing to repair"]
-_AT_LEAST = {"suspected": ("suspected", "confirmed", "accepted"), "confirmed": ("confirmed", "accepted")}
+AT_LEAST = {"suspected": ("suspected", "confirmed", "accepted"), "confirmed": ("confirmed", "accepted")}
+"""Statuses of findings that are at least `suspected`, or `confirmed`."""
 
 
 class RunResult(BaseModel):
@@ -26,4 +27,4 @@ class RunResult(BaseModel):
 
     def count_at_least(self, status: str) -> int:
         """Findings whose status is `status` ("suspected" or "confirmed") or stronger."""
-        return sum(self.findings.get(name, 0) for name in _AT_LEAST[status])
+        return sum(self.findings.get(name, 0) for name in AT_LEAST[status])

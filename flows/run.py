@@ -5,6 +5,8 @@ from __future__ import annotations
 from prefect import flow
 
 from flows.audit import find_shortcuts
+from flows.cluster import spread_for
+from flows.observed import observed
 from flows.remediate import repaired
 from flows.request import AuditRequest, Policy
 from flows.results import RunResult
@@ -19,9 +21,9 @@ def run(request: AuditRequest, accept: Policy = "confirmed") -> RunResult:
     Raises:
         CxrAuditError: what the user gave cannot be used; the message says what to do.
     """
-    steps = Steps()
-    audited = find_shortcuts(request, steps)
-    if accept == "none":
-        words = write_report(audited.run, audited.dataset, audited.bundle, audited.config, "awaiting review")
-        return publish(audited.run, "awaiting review", words, steps.worked)
-    return repaired(audited, accept, request.device, steps)
+    with observed("run", request.workspace, request.manifest), spread_for(request), Steps() as steps:
+        audited = find_shortcuts(request, steps)
+        if accept == "none":
+            words = write_report(audited.run, audited.dataset, audited.bundle, audited.config, "awaiting review")
+            return publish(audited.run, "awaiting review", words, steps.worked)
+        return repaired(audited, accept, request.device, steps)

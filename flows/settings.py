@@ -8,19 +8,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pipeline.artifacts import storage_errors
+from flows.served import server_of
+from pipeline.storage import storage_errors
 
-_DEFAULTS = {
-    # Nothing leaves the machine.
+TELEMETRY = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLOUD_ENABLE_ORCHESTRATION_TELEMETRY": "false",
     "PREFECT_TELEMETRY_ENABLE_RESOURCE_METRICS": "false",
     "DO_NOT_TRACK": "1",
+}
+"""Nothing leaves the machine."""
+_DEFAULTS = TELEMETRY | {
     # A loaded machine needs longer than the 20 s default to start the embedded server.
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
     # SQLite answers 503 after a burst of task events with the defaults (docs of the settings; measured).
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    # Often enough for the automation that takes a silent flow run for crashed, see `flows.deployments`.
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     # Progress is shown by rich; Prefect's own lines would tear it.
     "PREFECT_LOGGING_LEVEL": "WARNING",
     "PREFECT_LOGGING_SERVER_LEVEL": "ERROR",
@@ -29,6 +34,8 @@ _DEFAULTS = {
 
 def configure_prefect(workspace: Path) -> None:
     """Set quiet, offline defaults and keep the embedded server's database inside the workspace.
+
+    The server that `cxr-audit serve` runs for the workspace on this machine is used instead, where there is one.
 
     Raises:
         StorageError: the workspace cannot be written.
@@ -44,3 +51,5 @@ def configure_prefect(workspace: Path) -> None:
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)  # the server cannot start without it, and retries for minutes
         os.environ["PREFECT_HOME"] = str(folder)
+        if api := server_of(workspace):
+            os.environ["PREFECT_API_URL"] = api

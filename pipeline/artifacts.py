@@ -6,11 +6,14 @@ A reader therefore never sees half a file, and a killed run leaves only `*.parti
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -20,9 +23,13 @@ from typing import Any
 import pandas as pd
 import psutil
 
-from pipeline.errors import IntegrityError, StorageError
+from pipeline.errors import IntegrityError
+from pipeline.locks import locked
+from pipeline.storage import storage_errors
 
 _SOURCE_ROOT = Path(__file__).resolve().parent.parent
+_FORGOTTEN = 24 * 3600
+"""Seconds after which a half-written file of another machine counts as left behind."""
 _KERNEL = ("errors", "types", "artifacts", "randomness", "fills", "dataset", "inference", "statistics")
 
 
@@ -75,30 +82,8 @@ def code_version(*parts: str) -> str:
     return digest.hexdigest()[:16]
 
 
-@contextmanager
-def storage_errors(target: Path) -> Iterator[None]:
-    """Turn a full disk, a read-only place or a missing permission into a `StorageError` that says what to do."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            free = shutil.disk_usage(_existing_parent(target)).free / 1e9
-            raise StorageError(
-                f"The disk is full: could not write {target} ({free:.2f} GB free). "
-                "Free some space or give another place with --workspace; the run resumes where it stopped."
-            ) from error
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise StorageError(
-                f"{target} cannot be written ({os.strerror(error.errno)}). "
-                "Give a place you may write to with --workspace or CXR_AUDIT_HOME."
-            ) from error
-        raise
-
-
-def _existing_parent(path: Path) -> Path:
-    while not path.exists():
-        path = path.parent
-    return path
+REMEDY = "`cxr-audit verify --set-aside` moves away what is damaged; what made it then makes it anew."
+"""What to do about a file that cannot be read."""
 
 
 @contextmanager
@@ -110,7 +95,7 @@ def atomic_file(target: Path) -> Iterator[Path]:
     """
     with storage_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        temporary = target.with_name(f".{target.name}.{_writer()}.partial")
         try:
             yield temporary
             with temporary.open("rb") as stream:
@@ -120,17 +105,33 @@ def atomic_file(target: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def _writer() -> str:
+    """Names a thread among those of all processes and machines that may write the same file."""
+    return f"{_host()}-{os.getpid()}-{threading.get_native_id()}"
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9]+", "_", socket.gethostname())
+
+
 def _sweep(folder: Path) -> None:
-    """Remove what writers of `atomic_file` that were killed in the act left below `folder`."""
+    """Remove what writers of `atomic_file` that were killed in the act left below `folder`.
+
+    Whether a writer on another machine lives cannot be seen from here: its file goes when it has not grown for a day.
+    """
     for left in folder.rglob(".*.partial"):
-        writer = left.name.split(".")[-2]
-        if left.is_file() and writer.isdigit() and not psutil.pid_exists(int(writer)):
+        host, _, pid = left.name.removesuffix(".partial").rpartition(".")[2].rpartition("-")[0].rpartition("-")
+        here = host == _host() and pid.isdigit() and not psutil.pid_exists(int(pid))
+        if left.is_file() and (here or time.time() - left.stat().st_mtime > _FORGOTTEN):
             left.unlink(missing_ok=True)
 
 
 @contextmanager
 def atomic_folder(target: Path, *, resume: bool = False) -> Iterator[Path]:
-    """Yield a working folder that becomes `target` when the block succeeds.
+    """Yield a working folder that becomes `target` when the block succeeds; one process at a time.
+
+    A caller that finds `target` missing and then waits here for another process makes it a second time: take its lock
+    (`pipeline.locks.locked`) before looking.
 
     Args:
         target: final folder; must not exist yet.
@@ -141,7 +142,7 @@ def atomic_folder(target: Path, *, resume: bool = False) -> Iterator[Path]:
         StorageError: the disk is full, read-only or not ours to write.
     """
     working = target.with_name(target.name + ".partial")
-    with storage_errors(target):
+    with locked(target, f"makes {target}"), storage_errors(target):
         if working.exists() and not resume:
             shutil.rmtree(working)
         working.mkdir(parents=True, exist_ok=True)
@@ -175,7 +176,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise IntegrityError(f"{path} cannot be read as JSON ({error}). Delete its folder and run again.") from error
+        raise IntegrityError(f"{path} cannot be read as JSON ({error}). {REMEDY}", path) from error
 
 
 def write_parquet(target: Path, table: pd.DataFrame) -> None:
@@ -193,7 +194,7 @@ def read_parquet(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path, engine="pyarrow")
     except (OSError, ValueError) as error:
-        raise IntegrityError(f"{path} cannot be read as Parquet ({error}). Delete its folder and run again.") from error
+        raise IntegrityError(f"{path} cannot be read as Parquet ({error}). {REMEDY}", path) from error
 
 
 class RunFolder:
@@ -215,12 +216,23 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             _sweep(path)
         if self._ledger.exists():
-            self._state: dict[str, Any] = read_json(self._ledger)
+            self._state: dict[str, Any] = self._read()
             if canonical_json(self._state["request"]) != canonical_json(dict(request)):
                 raise IntegrityError(f"{self._ledger} belongs to another request. Move {path} away and run again.")
         else:
             self._state = {"request": dict(request), "artifacts": {}}
             write_json(self._ledger, self._state)
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            state: dict[str, Any] = read_json(self._ledger)
+        except IntegrityError as error:
+            raise IntegrityError(
+                f"{self._ledger} cannot be read: nothing says which artifacts of the run are whole. "
+                "Repeat the audit that made it.",
+                self._ledger,
+            ) from error
+        return state
 
     @property
     def run_id(self) -> str:
@@ -234,11 +246,18 @@ class RunFolder:
             name: path relative to the run folder.
             key: hash of what it is made from; a recorded artifact with another key is stale.
         """
-        entry = self._state["artifacts"].get(name)
-        if entry is None or entry["key"] != key:
-            return False
+        return self._recorded(name, key) and not self.damaged(name, key)
+
+    def damaged(self, name: str, key: str = "") -> bool:
+        """Whether artifact `name` was recorded for `key` and is missing or has another hash now."""
         path = self.path / name
-        return path.exists() and sha256_artifact(path) == entry["sha256"]
+        return self._recorded(name, key) and not (
+            path.exists() and sha256_artifact(path) == self._state["artifacts"][name]["sha256"]
+        )
+
+    def _recorded(self, name: str, key: str) -> bool:
+        entry = self._state["artifacts"].get(name)
+        return entry is not None and entry["key"] == key
 
     def record(self, name: str, key: str = "") -> None:
         """List artifact `name`, made from `key`, with its current hash."""

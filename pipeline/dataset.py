@@ -6,6 +6,7 @@
               pixels.zarr      (N, S, S) uint8 or uint16, chunk one image, sharded by `SHARD`
               problems.parquet rows that could not be used: path, reason, detail
               lineage.json     what it was made from
+              files.json       sizes and hashes of all these, see `pipeline.integrity`
 
 Stored pixels are the letterboxed original (`StoreTransform`), bright = dense, full range of the data type.
 """
@@ -16,20 +17,25 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-import torch
 import zarr
 from numpy.typing import NDArray
-from torch import Tensor
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, Crc32cCodec
 
+from pipeline import elsewhere
 from pipeline.artifacts import atomic_folder, read_json, read_parquet, write_json, write_parquet
 from pipeline.errors import IntegrityError
+from pipeline.integrity import check, present, seal
+from pipeline.locks import locked
 from pipeline.types import StoreTransform
+
+if TYPE_CHECKING:
+    from torch import Tensor  # loads slowly, and decoding does without
 
 SHARD = 256
 """Images a shard: the unit of work, of resuming and of memory."""
@@ -91,20 +97,19 @@ class DatasetVersion:
         """Open the version at `path`.
 
         Raises:
-            IntegrityError: a file is missing or the table and the store disagree.
+            IntegrityError: a file is missing or damaged, or the table and the store disagree.
         """
         self.path = path
+        check(path, "meta.json", "images.parquet")
         raw = read_json(path / "meta.json")
         self.meta = DatasetMeta(**{**raw, "classes": tuple(raw["classes"])})
         self.images = read_parquet(path / "images.parquet")
         try:
             self._pixels = zarr.open_array(path / "pixels.zarr", mode="r")
         except (OSError, ValueError, KeyError) as error:
-            raise IntegrityError(
-                f"{path / 'pixels.zarr'} cannot be opened ({error}). Delete {path} and ingest again."
-            ) from error
+            raise IntegrityError(f"{path / 'pixels.zarr'} cannot be opened ({error}).", path) from error
         if self._pixels.shape[0] != len(self.images):
-            raise IntegrityError(f"{path}: {len(self.images)} rows but {self._pixels.shape[0]} stored images.")
+            raise IntegrityError(f"{path}: {len(self.images)} rows but {self._pixels.shape[0]} stored images.", path)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -119,8 +124,21 @@ class DatasetVersion:
         return np.array([index[str(name)] for name in self.images["label"].iloc[list(rows)]], dtype=np.int64)
 
     def pixels(self, rows: Sequence[int] | NDArray[np.int64]) -> NDArray[Any]:
-        """Stored pixels of the given rows, (n, S, S) in the store's data type."""
-        return np.stack([np.asarray(self._pixels[int(row)]) for row in rows]) if len(rows) else self._empty()
+        """Stored pixels of the given rows, (n, S, S) in the store's data type.
+
+        Raises:
+            IntegrityError: they are not what was stored; the shard's file is named.
+        """
+        return np.stack([self._stored(int(row)) for row in rows]) if len(rows) else self._empty()
+
+    def _stored(self, row: int) -> NDArray[Any]:
+        file = self.path / "pixels.zarr" / "c" / str(row // SHARD) / "0" / "0"
+        if not file.exists():
+            elsewhere.bring(file)
+        try:
+            return np.asarray(self._pixels[row])
+        except (ValueError, RuntimeError) as error:  # of the checksum, or of the decompressor
+            raise IntegrityError(f"{file} is damaged: image {row} cannot be read ({error}).", self.path) from error
 
     def tensor(self, rows: Sequence[int] | NDArray[np.int64]) -> Tensor:
         """Images of the given rows, float32 (n, 1, S, S) in [0, 1]."""
@@ -141,8 +159,16 @@ class DatasetVersion:
         return np.empty((0, self.meta.size, self.meta.size), dtype=self.meta.dtype)
 
 
+@lru_cache(maxsize=1)
+def open_version(path: Path) -> DatasetVersion:
+    """`DatasetVersion(path)`, opened once a process: what a part costs must not grow with the images table."""
+    return DatasetVersion(path)
+
+
 def to_unit(pixels: NDArray[Any]) -> Tensor:
     """Stored pixels (n, S, S) uint8 or uint16 -> float32 (n, 1, S, S) in [0, 1]."""
+    import torch
+
     top = np.float32(np.iinfo(pixels.dtype).max)
     return torch.from_numpy(pixels.astype(np.float32) / top).unsqueeze(1)
 
@@ -151,6 +177,9 @@ def from_unit(images: Tensor, dtype: str) -> NDArray[Any]:
     """Inverse of `to_unit`: exact for images that came from it, rounded and clamped otherwise."""
     top = np.iinfo(dtype).max
     return np.rint(images.squeeze(1).clamp(0, 1).numpy().astype(np.float64) * top).astype(dtype)
+
+
+_IMAGES, _PIXELS = "images", "pixels.npy"
 
 
 class DatasetWriter:
@@ -162,33 +191,44 @@ class DatasetWriter:
         self.dtype = dtype
         (folder / "shards").mkdir(exist_ok=True)
 
+    def shard(self, number: int) -> Path:
+        """The folder of shard `number`; it is there when the shard is whole."""
+        return self.folder / "shards" / f"{number:06d}"
+
     def has_shard(self, number: int) -> bool:
         """Whether an earlier, interrupted attempt finished shard `number`."""
-        return self._table_path(number).exists() and self._pixels_path(number).exists()
+        return self.shard(number).exists()
 
-    def write_shard(self, number: int, table: pd.DataFrame, pixels: NDArray[Any]) -> None:
-        """Store one shard: `table` rows (columns of `IMAGE_COLUMNS`) and their pixels (n, S, S).
+    def write_shard(self, number: int, table: pd.DataFrame, pixels: NDArray[Any], **others: pd.DataFrame) -> None:
+        """Store one shard: `table` rows (columns of `IMAGE_COLUMNS`), their pixels (n, S, S), and other tables by name.
 
-        The table is written last: its presence says that the shard is whole.
+        All appear at once. Where another process was faster, its shard stays.
         """
         if pixels.shape != (len(table), self.size, self.size) or pixels.dtype != np.dtype(self.dtype):
             raise ValueError(
                 f"shard {number}: {len(table)} rows need pixels ({len(table)}, {self.size}, {self.size}) {self.dtype}, "
                 f"found {pixels.shape} {pixels.dtype}"
             )
-        with self._pixels_path(number).open("wb") as stream:
-            # Not np.save: what it raises on a full disk does not say that the disk is full.
-            np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(pixels))
-            stream.write(np.ascontiguousarray(pixels).data)
-        write_parquet(self._table_path(number), table.astype(IMAGE_COLUMNS)[list(IMAGE_COLUMNS)])
+        target = self.shard(number)
+        with locked(target, f"writes {target}"):
+            if target.exists():
+                return
+            with atomic_folder(target) as folder:
+                with (folder / _PIXELS).open("wb") as stream:
+                    # Not np.save: what it raises on a full disk does not say that the disk is full.
+                    np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(pixels))
+                    stream.write(np.ascontiguousarray(pixels).data)
+                for name, other in others.items():
+                    write_parquet(folder / f"{name}.parquet", other)
+                write_parquet(folder / f"{_IMAGES}.parquet", table.astype(IMAGE_COLUMNS)[list(IMAGE_COLUMNS)])
 
-    def shard_table(self, number: int) -> pd.DataFrame:
-        """The table of a finished shard."""
-        return read_parquet(self._table_path(number))
+    def shard_table(self, number: int, name: str = "images") -> pd.DataFrame:
+        """The table of a finished shard, or another one that was written with it."""
+        return read_parquet(self.shard(number) / f"{name}.parquet")
 
     def stored_pixels(self, shards: int) -> Callable[[int], NDArray[Any]]:
         """A function that reads the pixels (S, S) of one row, counted over the first `shards` shards."""
-        paths = [self._pixels_path(number) for number in range(shards)]
+        paths = [self.shard(number) / _PIXELS for number in range(shards)]
         starts = np.cumsum([0] + [len(np.load(path, mmap_mode="r")) for path in paths])
 
         def read(row: int) -> NDArray[Any]:
@@ -222,12 +262,6 @@ class DatasetWriter:
             block = order[start : start + SHARD]
             store[start : start + len(block)] = np.stack([read(int(row)) for row in block])
 
-    def _table_path(self, number: int) -> Path:
-        return self.folder / "shards" / f"{number:06d}.parquet"
-
-    def _pixels_path(self, number: int) -> Path:
-        return self.folder / "shards" / f"{number:06d}.npy"
-
 
 def create_pixels(path: Path, count: int, size: int, dtype: str) -> zarr.Array[Any]:
     """A new, empty pixel store (count, size, size), one chunk an image, `SHARD` images a shard file.
@@ -240,7 +274,8 @@ def create_pixels(path: Path, count: int, size: int, dtype: str) -> zarr.Array[A
         dtype=dtype,
         chunks=(1, size, size),
         shards=(SHARD, size, size),
-        compressors=BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
+        # The checksum is of the compressed bytes, so that a damaged image is an error, not another image.
+        compressors=[BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"), Crc32cCodec()],
     )
 
 
@@ -249,9 +284,10 @@ def write_version(target: Path, size: int, dtype: str) -> Iterator[DatasetWriter
     """Make the version `target`; an interrupted attempt resumes at its first unfinished shard."""
     with atomic_folder(target, resume=True) as folder:
         yield DatasetWriter(folder, size, dtype)
+        seal(folder)
 
 
-Edit = Callable[[pd.DataFrame, Tensor], Tensor]
+Edit: TypeAlias = "Callable[[pd.DataFrame, Tensor], Tensor]"
 """Changes one shard: (rows of the images table, float32 (n, 1, S, S) in [0, 1]) -> images of the same shape."""
 
 
@@ -268,8 +304,15 @@ def derive_version(
         version: version name for the meta file.
         lineage: what to write into lineage.json besides the parent.
     """
-    if target.exists():
-        return DatasetVersion(target)
+    with locked(target, f"makes {target}"):
+        if not present(target):
+            _derive(parent, target, rows, edit, version, lineage)
+    return DatasetVersion(target)
+
+
+def _derive(
+    parent: DatasetVersion, target: Path, rows: NDArray[np.int64], edit: Edit, version: str, lineage: dict[str, Any]
+) -> None:
     with write_version(target, parent.meta.size, parent.meta.dtype) as writer:
         shards = 0
         for start in range(0, len(rows), SHARD):
@@ -284,4 +327,3 @@ def derive_version(
             if (parent.path / name).exists():
                 shutil.copyfile(parent.path / name, writer.folder / name)
         write_json(writer.folder / "lineage.json", {"parent": parent.meta.version, **lineage})
-    return DatasetVersion(target)

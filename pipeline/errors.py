@@ -18,6 +18,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from enum import StrEnum
+from pathlib import Path
 
 
 class ProblemReason(StrEnum):
@@ -75,7 +76,15 @@ class EmptyResultError(CxrAuditError):
 
 
 class IntegrityError(CxrAuditError):
-    """A file on disk does not match the hash recorded for it."""
+    """A file on disk is not what was written there.
+
+    Attributes:
+        path: the file or folder, where one is to blame.
+    """
+
+    def __init__(self, message: str, path: Path | None = None) -> None:
+        super().__init__(message)
+        self.path = path
 
 
 class FetchError(CxrAuditError):

@@ -6,19 +6,24 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flows.cli.errors import Exit, leave
+from flows.cli.gate import Gate
 from flows.cli.options import (
     WORKSPACE,
+    Cluster,
     Database,
     DataRoot,
     Device,
     DeviceName,
-    FailOn,
+    DropAtLeast,
+    FailOnOption,
+    Grow,
     Json,
+    JUnit,
     ManifestArgument,
     ModelPath,
     PolicyName,
@@ -35,6 +40,7 @@ from flows.console import resumable, stderr
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
+    from flows.request import AuditRequest
     from flows.results import RunResult
 
 Accept = Annotated[
@@ -44,7 +50,6 @@ Accept = Annotated[
         help="Who accepts findings: `confirmed` takes what the causal test proved; `none` waits for a person.",
     ),
 ]
-FailOnOption = Annotated[FailOn | None, typer.Option("--fail-on", help="Exit with 3 when such findings exist.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -64,18 +69,24 @@ def run(
     seed: Seed = 0,
     device: Device = DeviceName.auto,
     workers: Workers = 2,
+    cluster: Cluster = None,
+    grow: Grow = False,
     fail_on: FailOnOption = None,
+    metric_drop_at_least: DropAtLeast = 0.0,
+    junit: JUnit = None,
     as_json: Json = False,
 ) -> None:
     """The whole loop: audit, then repair what the policy accepts, retrain, compare, report."""
-    request = _request(manifest, data_root, workspace, preset, model, spec, seed, device, workers)
+    request = audit_request(manifest, data_root, workspace, preset, model, spec, seed, device, workers, cluster, grow)
+    gate = Gate(fail_on, metric_drop_at_least, junit)
+    gate.ready(request)
 
     def start() -> RunResult:
         from flows.run import run as flow
 
         return flow(request, accept=accept.value)
 
-    _finish(_timed(workspace, start), fail_on, as_json)
+    _finish(_timed(workspace, start), gate, as_json)
 
 
 def demo(
@@ -98,18 +109,24 @@ def audit(
     seed: Seed = 0,
     device: Device = DeviceName.auto,
     workers: Workers = 2,
+    cluster: Cluster = None,
+    grow: Grow = False,
     fail_on: FailOnOption = None,
+    metric_drop_at_least: DropAtLeast = 0.0,
+    junit: JUnit = None,
     as_json: Json = False,
 ) -> None:
     """Ingest, train or load, explain and flag; then wait for a person's decisions (exit code 4)."""
-    request = _request(manifest, data_root, workspace, preset, model, spec, seed, device, workers)
+    request = audit_request(manifest, data_root, workspace, preset, model, spec, seed, device, workers, cluster, grow)
+    gate = Gate(fail_on, metric_drop_at_least, junit)
+    gate.ready(request)
 
     def start() -> RunResult:
         from flows.audit import audit as flow
 
         return flow(request)
 
-    _finish(_timed(workspace, start), fail_on, as_json)
+    _finish(_timed(workspace, start), gate, as_json)
 
 
 def remediate(
@@ -118,6 +135,7 @@ def remediate(
     workspace: WorkspacePath = WORKSPACE,
     database: Database = None,
     device: Device = DeviceName.auto,
+    cluster: Cluster = None,
     as_json: Json = False,
 ) -> None:
     """From decisions to the report: plan, cleanse, retrain, compare. Resumes where it stopped."""
@@ -127,7 +145,7 @@ def remediate(
     def start() -> RunResult:
         from flows.remediate import remediate as flow
 
-        return flow(folder, accept=accept.value, device=device.value)
+        return flow(folder, accept=accept.value, device=device.value, cluster=cluster)
 
     _finish(_timed(workspace, start), None, as_json)
 
@@ -145,7 +163,7 @@ def announce(
     typer.echo(f"{REVIEW_COMPLETE}  {folder.name}")
 
 
-def _request(
+def audit_request(
     manifest: str,
     data_root: Path | None,
     workspace: Path,
@@ -155,7 +173,10 @@ def _request(
     seed: int,
     device: DeviceName,
     workers: int,
-) -> Any:
+    cluster: str | None,
+    grow: bool,
+) -> AuditRequest:
+    """What the options of `audit` ask for, with absolute paths."""
     from flows.request import AuditRequest
 
     return AuditRequest(
@@ -168,6 +189,8 @@ def _request(
         seed=seed,
         device=device.value,
         workers=workers,
+        cluster=cluster,
+        grow=grow,
     )
 
 
@@ -182,14 +205,14 @@ def _timed(workspace: Path, start: Callable[[], RunResult]) -> tuple[RunResult, 
     return result, time.perf_counter() - began
 
 
-def _finish(timed: tuple[RunResult, float], fail_on: FailOn | None, as_json: bool) -> None:
+def _finish(timed: tuple[RunResult, float], gate: Gate | None, as_json: bool) -> None:
     result, seconds = timed
     if as_json:
         typer.echo(json.dumps({**result.model_dump(mode="json"), "seconds": round(seconds, 1)}, indent=2))
     else:
         _print(result, seconds)
-    if fail_on and result.count_at_least(fail_on.value):
-        leave(Exit.FINDINGS)
+    if gate is not None:
+        gate.judge(result.run)
     leave(Exit.AWAITING_REVIEW if result.state == "awaiting review" else Exit.OK)
 
 

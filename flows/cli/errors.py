@@ -34,9 +34,30 @@ def run_app(app: typer.Typer) -> int:
     except CxrAuditError as error:
         if os.environ.get("CXR_AUDIT_DEBUG"):
             raise
-        stderr.print(f"[bold red]{type(error).__name__}[/]: {escape(str(error))}", soft_wrap=True)
-        return Exit.ERROR
+        return _told(type(error).__name__, str(error))
+    except Exception as error:
+        if not _from_prefects_client(error) or os.environ.get("CXR_AUDIT_DEBUG"):
+            raise
+        where = os.environ.get("PREFECT_API_URL", "the one that this command starts itself")
+        return _told(
+            "PrefectUnreachable",
+            f"Prefect's server, {where}, does not answer any more ({type(error).__name__}). What was finished is kept: "
+            "see that the server runs, and give the same command again.",
+        )
     return Exit.OK
+
+
+def _told(name: str, words: str) -> Exit:
+    stderr.print(f"[bold red]{name}[/]: {escape(words)}", soft_wrap=True)
+    return Exit.ERROR
+
+
+def _from_prefects_client(error: BaseException) -> bool:
+    """Whether the connection to Prefect failed; only its client lets errors of httpx through."""
+    return any(
+        each.__module__.partition(".")[0] == "httpx" and each.__name__ == "TransportError"
+        for each in type(error).__mro__
+    )
 
 
 def leave(code: Exit) -> None:

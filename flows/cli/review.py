@@ -10,6 +10,7 @@ import typer
 from flows.cli import users
 from flows.cli.options import WORKSPACE, Database, WorkspacePath
 from flows.console import stderr
+from flows.mirror import refresh
 from flows.review.address import DEFAULT_HOST, DEFAULT_PORT
 from flows.workspace import review_database
 from pipeline.errors import InputError
@@ -84,6 +85,7 @@ def review(
         insecure_http=insecure_http,
         names=frozenset(name.lower() for name in allowed_host or ()),
     )
+    refresh(workspace)
     asked.check()
     configure_prefect(workspace)
     serve_review(

@@ -39,6 +39,17 @@ def at_work(run: Path) -> Iterator[Callable[[RunResult], None]]:
         yield lambda result: write_text(ledger.result, result.model_dump_json())
 
 
+def refuse_second(run: Path) -> None:
+    """Say that a run is being repaired rather than wait for the end of it, which may be hours away.
+
+    Raises:
+        InputError: it is, by another process.
+    """
+    ledger = Ledger(run)
+    if os.environ.get(HELD) != str(run) and ledger.held():
+        raise busy(ledger.record())
+
+
 def _record() -> Record:
     from prefect.runtime import deployment, flow_run
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from flows.prefect_api import configured
 from flows.review.announce import announce
 from flows.review.cleansed_preview import cleansed_preview
 from flows.review.coco import coco
-from flows.review.deployed import configured
 from flows.review.explain import explain_one
 from flows.review.jobs import Jobs
 from flows.review.plan_preview import plan_preview

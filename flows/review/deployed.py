@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal
 from uuid import UUID
 
+from flows.prefect_api import LIMIT, asked
 from flows.review.ledger import Record
 from flows.review.trouble import last_error
 from pipeline.errors import InputError
@@ -18,17 +17,9 @@ if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.client.schemas.objects import FlowRun
 
-T = TypeVar("T")
 FLOW = "remediate"
-LIMIT = 200
-"""Rows that the API hands out at once."""
 _AHEAD = {"SCHEDULED", "PENDING"}
 _ENDS: dict[str, Literal["complete", "cancelled"]] = {"COMPLETED": "complete", "CANCELLED": "cancelled"}
-
-
-def configured() -> bool:
-    """Whether this process talks to a Prefect server."""
-    return bool(os.environ.get("PREFECT_API_URL"))
 
 
 def deployment() -> tuple[UUID, str] | None:
@@ -44,7 +35,7 @@ def deployment() -> tuple[UUID, str] | None:
         usable = sorted((each.name, each.id) for each in found if not each.paused)
         return (usable[0][1], f"{FLOW}/{usable[0][0]}") if usable else None
 
-    return _asked(ask)
+    return asked(ask)
 
 
 def launch(deployment_id: UUID, run: Path, device: str) -> UUID:
@@ -53,14 +44,14 @@ def launch(deployment_id: UUID, run: Path, device: str) -> UUID:
     Raises:
         InputError: the API does not answer.
     """
-    asked = {"run": str(run), "device": device}
-    return _asked(lambda client: client.create_flow_run_from_deployment(deployment_id, parameters=asked).id)
+    parameters = {"run": str(run), "device": device}
+    return asked(lambda client: client.create_flow_run_from_deployment(deployment_id, parameters=parameters).id)
 
 
 def look(record: Record, flow_run: UUID) -> Job:
     """How the flow run is, or how it ended, as the API tells it."""
     try:
-        return _asked(lambda client: _job(client, record, flow_run))
+        return asked(lambda client: _job(client, record, flow_run))
     except InputError as error:
         return Job(state="running", started=record.started, by=record.by, how=record.how, words=(str(error),))
 
@@ -73,7 +64,7 @@ def stop(flow_run: UUID) -> None:
     """
     from prefect.client.schemas.objects import State, StateType
 
-    _asked(lambda client: client.set_flow_run_state(flow_run, State(type=StateType.CANCELLING)))
+    asked(lambda client: client.set_flow_run_state(flow_run, State(type=StateType.CANCELLING)))
 
 
 def _job(client: SyncPrefectClient, record: Record, flow_run: UUID) -> Job:
@@ -135,25 +126,3 @@ def _summary(client: SyncPrefectClient, flow_run: UUID) -> tuple[str, ...]:
     )
     lines = str(found[-1].data).split("\n\n") if found else []
     return tuple(line for line in lines if not line.startswith("# "))
-
-
-def _asked(question: Callable[[SyncPrefectClient], T]) -> T:
-    """Put a question to the API.
-
-    Raises:
-        InputError: it does not answer, or refuses.
-    """
-    import httpx
-    from prefect.client.orchestration import get_client
-    from prefect.exceptions import PrefectException
-
-    if not configured():
-        raise InputError("This repair is a flow run of a Prefect server: set PREFECT_API_URL to its address.")
-    try:
-        with get_client(sync_client=True) as client:
-            return question(client)
-    except (httpx.HTTPError, PrefectException, RuntimeError) as error:
-        raise InputError(
-            f"The Prefect API at {os.environ.get('PREFECT_API_URL')} does not answer as it should "
-            f"({type(error).__name__}). Start it, or unset PREFECT_API_URL to repair on this machine."
-        ) from error

@@ -8,18 +8,21 @@ Plans read these two files alone, so a worker on another machine needs no databa
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
-from flows.workspace import Workspace, review_database
+from flows.workspace import Workspace, has_review_database, review_database
 from pipeline.artifacts import read_json, read_parquet, write_json, write_parquet
 from pipeline.cleanse import with_reviewed
 from pipeline.dataset import DatasetVersion
 from pipeline.review.store import Store, open_store
 from pipeline.review.values import Verdict
+
+_log = logging.getLogger("cxr_audit.review")
 
 DECISIONS = "decisions.json"
 REVIEWED = "reviewed_regions.parquet"
@@ -92,6 +95,7 @@ def freeze(run: Path, database: str | None = None) -> None:
         found = Review({}, _typed(pd.DataFrame()))
     write_parquet(run / REVIEWED, found.regions)
     write_json(run / DECISIONS, {name: asdict(each) for name, each in sorted(found.findings.items())})
+    _log.info("decisions frozen", extra={"findings": len(found.findings), "regions": len(found.regions)})
 
 
 def frozen(run: Path) -> Review:
@@ -104,8 +108,10 @@ def frozen(run: Path) -> Review:
 
 def review_now(run: Path, database: str | None = None) -> Review | None:
     """What is in force now; None without a database. A run that the database does not know is entered into it."""
+    if not database and not has_review_database(run.parent.parent):
+        return None
     place = database or review_database(run.parent.parent)
-    if not _there(place):
+    if not database_exists(place):
         return None
     store = open_store(place)
     try:
@@ -138,7 +144,7 @@ def enter(store: Store, run: Path) -> None:
     register(store, run, DatasetVersion(dataset))
 
 
-def _there(place: str) -> bool:
+def database_exists(place: str) -> bool:
     """Whether a database exists; a server is asked by opening it."""
     kind, separator, path = place.partition("://")
     if not separator:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from flows.prefect_api import configured
 from flows.review import deployed, processes
 from flows.review.ledger import Ledger, Record, busy
 from pipeline.review.backend import Job
@@ -42,7 +43,7 @@ class Jobs:
             last = ledger.record()
             if last and last.flow_run and deployed.look(last, last.flow_run).state in ALIVE:
                 raise busy(last)
-            target = deployed.deployment() if deployed.configured() else None
+            target = deployed.deployment() if configured() else None
             ledger.clear()
             if target is None:
                 self._process(run, by, device, ledger, lock)

@@ -24,8 +24,9 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from flows.workspace import Workspace
-from pipeline.artifacts import storage_errors, write_text
+from pipeline.artifacts import write_text
 from pipeline.errors import InputError
+from pipeline.storage import storage_errors
 
 HELD = "CXR_AUDIT_REPAIRING"
 """Environment variable of a process that inherited the lock: the folder of the run that it may repair."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from flows.cluster import spread
 from flows.console import progress
 from flows.tasks.policy import stage
 from flows.tasks.repair import planned_regions
@@ -22,7 +23,7 @@ def fingerprint(run: Path, dataset: Path, cleansed: Path, seed: int) -> None:
 
 
 @stage("look again")
-def residual(run: Path, dataset: Path, cleansed: Path, workers: int, seed: int) -> None:
+def residual(run: Path, dataset: Path, cleansed: Path, seed: int) -> None:
     """Write residual.json and residual.parquet: what the detectors still find where something was filled."""
     from pipeline.cleanse import Plan, check_residual, filled_rows
     from pipeline.flag import detect_dataset
@@ -31,7 +32,7 @@ def residual(run: Path, dataset: Path, cleansed: Path, workers: int, seed: int) 
     plan, regions = Plan.read(run / "plan.yaml"), planned_regions(run)
     again = run / "regions_again.parquet"
     rows = filled_rows(data, result, plan)
-    found = detect_dataset(result, again, rows=rows, workers=workers, progress=progress())
+    found = detect_dataset(result, again, rows=rows, spread=spread(), progress=progress())
     counts, left = check_residual(data, result, plan, regions, found, seed=seed)
     again.unlink()
     # The table first: the counts say that both are there.

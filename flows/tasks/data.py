@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
+from flows.cluster import spread
 from flows.console import progress
+from flows.mirror import kept_below
 from flows.request import AuditRequest
 from flows.tasks.policy import stage
 from flows.workspace import Workspace
+from pipeline.artifacts import read_parquet
 from pipeline.config import AuditConfig, audit_config
+from pipeline.dataset import DatasetVersion
 from pipeline.errors import InputError
+
+_log = logging.getLogger("cxr_audit.ingest")
 
 
 def config_of(request: AuditRequest) -> AuditConfig:
@@ -27,6 +34,13 @@ def config_of(request: AuditRequest) -> AuditConfig:
     for name in (*config.explain.methods, *config.explain.options):
         method(name)
     return config
+
+
+def name_of(request: AuditRequest) -> str:
+    """Name of the data set that is asked for."""
+    from pipeline.ingest import find_manifest
+
+    return find_manifest(request.manifest).name
 
 
 def generated_root(request: AuditRequest) -> Path:
@@ -60,9 +74,18 @@ def generate(request: AuditRequest) -> Path:
     return make(PhantomSpec(**spec.model_dump() if spec else {}), folder, workers=request.workers, progress=progress())
 
 
+def log_refused(dataset: Path) -> None:
+    """Log every image that could not be used by its row in problems.parquet, which knows its file, and its reason."""
+    reasons = read_parquet(dataset / "problems.parquet")["reason"]
+    for row, reason in enumerate(reasons.astype(str)):
+        _log.info("image refused", extra={"row": row, "reason": reason, "version": dataset.name})
+
+
 @stage("ingest")
-def ingest(request: AuditRequest, data_root: Path, config: AuditConfig) -> tuple[Path, bool]:
-    """Read the manifest's images under `data_root` into a dataset version.
+def ingest(
+    request: AuditRequest, data_root: Path, config: AuditConfig, previous: Path | None = None
+) -> tuple[Path, bool]:
+    """Read the manifest's images under `data_root` into a dataset version; it may go on from a previous one.
 
     Returns its folder, and whether it had to be made.
     """
@@ -71,7 +94,7 @@ def ingest(request: AuditRequest, data_root: Path, config: AuditConfig) -> tuple
 
     manifest = find_manifest(request.manifest)
     root = Workspace(request.workspace).datasets
-    there = set(root.glob("*/*"))
+    there = set(root.glob("*/*")) | kept_below(root)
     dataset = read(
         manifest,
         read_rows(manifest, data_root),
@@ -79,7 +102,11 @@ def ingest(request: AuditRequest, data_root: Path, config: AuditConfig) -> tuple
         root,
         config.ingest,
         request.seed,
-        workers=request.workers,
+        previous=DatasetVersion(previous) if previous else None,
+        spread=spread(),
         progress=progress(),
     )
-    return dataset.path, dataset.path not in there
+    made = dataset.path not in there
+    if made:
+        log_refused(dataset.path)
+    return dataset.path, made

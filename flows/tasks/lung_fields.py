@@ -27,7 +27,7 @@ def lung_fields(workspace: Workspace, version: DatasetVersion) -> Lungs:
     from pipeline.flag.lungs_dataset import lungs_dataset
 
     name, folder = lungs_name(), _folder(workspace, version)
-    lungs_dataset(version, folder, np.arange(len(version)), load_segmenter(), identity=name, progress=progress())
+    lungs_dataset(version, folder, np.arange(len(version)), load_segmenter, identity=name, progress=progress())
     return _read(folder, version.meta.size)
 
 

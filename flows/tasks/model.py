@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from flows.classifier import Bundled
+from flows.cluster import spread
 from flows.console import progress
+from flows.growing import Known
 from flows.request import resolve_device
+from flows.steps import Steps
+from flows.tasks.grown import complete
 from flows.tasks.policy import stage
 from flows.workspace import Workspace
-from pipeline.artifacts import code_version, content_hash, sha256_file, write_parquet
-from pipeline.config import TrainConfig
+from pipeline.artifacts import code_version, content_hash, sha256_file
+from pipeline.config import AuditConfig, TrainConfig
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import ModelError
+from pipeline.integrity import present
 
 
 def bundle_path(workspace: Workspace, dataset: Path, config: TrainConfig, seed: int) -> Path:
@@ -20,24 +33,75 @@ def bundle_path(workspace: Workspace, dataset: Path, config: TrainConfig, seed: 
     return workspace.models / f"{dataset.parent.name}-{config.network}" / content_hash(key)
 
 
+@dataclass(frozen=True)
+class Training:
+    """One classifier to train: a part of the work, so that seeds and arms are trained at once where there are workers.
+
+    Attributes:
+        workspace: where the bundle goes.
+        dataset: folder of the version that is learned from.
+        config: settings.
+        seed: of this training.
+        device: auto, cpu or cuda.
+        label: what the progress line says.
+    """
+
+    workspace: Workspace
+    dataset: Path
+    config: TrainConfig
+    seed: int
+    device: str
+    label: str
+    network: ClassVar[bool] = True
+
+    @property
+    def needs(self) -> tuple[Path, ...]:
+        """The data set."""
+        return (self.dataset,)
+
+    @property
+    def target(self) -> Path:
+        """The bundle."""
+        return bundle_path(self.workspace, self.dataset, self.config, self.seed)
+
+    def do(self) -> None:
+        """Train, or go on with an interrupted training."""
+        from pipeline.train import fit
+
+        fit(
+            DatasetVersion(self.dataset),
+            self.config,
+            self.seed,
+            self.target,
+            device=resolve_device(self.device),
+            progress=lambda _, done, total: progress()(self.label, done, total),
+            cache=self.workspace.cache / "resized",
+        )
+
+
 @stage("train", tags=("gpu",))
-def train(workspace: Workspace, dataset: Path, config: TrainConfig, seed: int, device: str, label: str) -> Path:
-    """Train a classifier, or resume it; returns its bundle."""
-    from pipeline.train import fit
+def train(trainings: Sequence[Training]) -> None:
+    """Train classifiers, or resume them."""
+    told = progress()
+    for number, _ in enumerate(spread()(trainings), start=1):
+        if len(trainings) > 1:  # each has a line of its own, as far as it is trained in this process
+            told("classifiers trained", number, len(trainings))
 
-    def report(stage: str, done: int, total: int) -> None:
-        progress()(label, done, total)
 
-    target = bundle_path(workspace, dataset, config, seed)
-    return fit(
-        DatasetVersion(dataset),
-        config,
-        seed,
-        target,
-        device=resolve_device(device),
-        progress=report,
-        cache=workspace.cache / "resized",
-    )
+def trained(trainings: Sequence[Training], steps: Steps) -> list[Path]:
+    """The bundles of `trainings`, in their order; those that are not there are trained."""
+    wanted = {each.target: each for each in trainings}
+    missing = [each for target, each in wanted.items() if not present(target)]
+    if missing:
+        train(missing)
+        steps.worked += len(missing)
+    # An attempt that was killed after it had made a bundle, and before it had swept up.
+    return [steps.made(each.target, partial(_swept, each)) for each in trainings]
+
+
+def _swept(training: Training) -> Path:
+    training.do()
+    return training.target
 
 
 @stage("load model")
@@ -73,6 +137,7 @@ def adopt(workspace: Workspace, weights: Path, spec_path: Path) -> Path:
     from models import BundleCard, save_bundle
     from pipeline import __version__
     from pipeline.artifacts import atomic_folder
+    from pipeline.integrity import seal
     from pipeline.train import load_classifier, model_errors
 
     target = adopted_path(workspace, weights, spec_path)
@@ -87,20 +152,25 @@ def adopt(workspace: Workspace, weights: Path, spec_path: Path) -> Path:
     )
     with atomic_folder(target) as folder, model_errors():
         save_bundle(folder, model, spec, card)
+        seal(folder)
     return target
 
 
 @stage("predict", tags=("gpu",))
-def predict(dataset: Path, bundle: Path, device: str, out: Path) -> None:
-    """Write the class probabilities of every image to `out` (image_id, split, label, p_<class>)."""
-    from pipeline.inference import predict as ask
-    from pipeline.train import load_classifier
+def predict(
+    dataset: Path, bundle: Path, config: AuditConfig, device: str, run: Path, donor: Known | None = None
+) -> None:
+    """Write predictions.parquet: class probabilities of every image (image_id, split, label, p_<class>).
 
-    model, spec = load_classifier(bundle)
+    Those that `donor` has are taken over.
+    """
+    from pipeline.inference import predict_dataset
+
     data = DatasetVersion(dataset)
     rows = data.rows("train", "val", "test", "other_source")
-    probabilities = ask(model.to(resolve_device(device)), spec, data, rows, progress=progress())
-    table = data.images.iloc[rows][["image_id", "split", "label"]].reset_index(drop=True)
-    for column, name in enumerate(spec.classes):
-        table[f"p_{name}"] = probabilities[:, column]
-    write_parquet(out, table)
+
+    def work(folder: Path, left: NDArray[np.int64]) -> None:
+        out = folder / "predictions.parquet"
+        predict_dataset(Bundled(bundle, device), data, left, out, spread=spread(), progress=progress())
+
+    complete("predictions.parquet", data, rows, config, run, donor, work)

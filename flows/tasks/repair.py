@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
+from flows.cluster import spread
 from flows.console import progress
 from flows.request import resolve_device
 from flows.review.frozen import REVIEWED, Review, frozen
@@ -43,7 +44,7 @@ VERSIONS = ("cleansed", "control", "marker_swapped")
 
 
 @stage("detect the rest")
-def detect_rest(run: Path, dataset: Path, config: AuditConfig, workers: int) -> None:
+def detect_rest(run: Path, dataset: Path, config: AuditConfig) -> None:
     """Write regions_all.parquet: what the audit found, and the regions of the images it did not look at."""
     from pipeline.flag import detect_dataset, looked_at
 
@@ -51,7 +52,7 @@ def detect_rest(run: Path, dataset: Path, config: AuditConfig, workers: int) -> 
     rest = np.setdiff1d(np.arange(len(data)), looked_at(data, config.flag.looked_at, config.seed))
     if len(rest):
         more = run / "regions_rest.parquet"
-        found = pd.concat([found, detect_dataset(data, more, rows=rest, workers=workers, progress=progress())])
+        found = pd.concat([found, detect_dataset(data, more, rows=rest, spread=spread(), progress=progress())])
         more.unlink()
     order = pd.Series(range(len(data)), index=data.images["image_id"].astype(str))
     ranked = found.assign(order=found["image_id"].map(order)).sort_values("order", kind="stable")

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
-from prefect.artifacts import create_link_artifact, create_markdown_artifact
 from prefect.states import Completed
 
+from flows.observed import announce_end
 from flows.results import RunResult, RunState
-from flows.review.address import review_url
+from flows.tasks.artifacts import leave_artifacts
+from flows.tasks.drift import DRIFT
+from flows.tasks.grown import GROWN
 from flows.tasks.pictures import examples
 from flows.tasks.policy import stage
 from pipeline.artifacts import read_json, read_parquet, write_text
@@ -50,6 +52,8 @@ def write_report(run: Path, dataset: Path, bundle: Path, config: AuditConfig, st
         plan=_plan(run, config),
         repairs=_json_if_there(run / "repairs.json"),
         **(_repaired(run) if state == "complete" else {}),
+        grown=_json_if_there(run / GROWN),
+        drift=_json_if_there(run / DRIFT),
         review_hint=_hint(run, state),
         provenance=_provenance(run, dataset, bundle),
     )
@@ -62,9 +66,9 @@ def publish(run: Path, state: RunState, words: list[str], worked: int) -> RunRes
 
     To be returned by a flow as it is: the flow's caller gets the `RunResult`, Prefect its state.
     """
-    leave_links(run, state)
-    create_markdown_artifact(key="summary", markdown="\n\n".join([f"# {state}", *words]))
+    leave_artifacts(run, state, words)
     result = result_of(run, state, words, worked)
+    announce_end(result)
     # What a flow returns as a state, Prefect takes for its end and unwraps for the caller; its types say otherwise.
     return cast(RunResult, Completed(name=STATE_NAMES.get(state), message=f"Run {run.name}: {state}", data=result))
 
@@ -74,16 +78,6 @@ def result_of(run: Path, state: RunState, words: list[str], worked: int) -> RunR
     findings = read_json(run / "findings.json")["findings"]
     counts = dict(Counter(str(finding["status"]) for finding in findings))
     return RunResult(run=run, report=run / "report.html", state=state, findings=counts, words=words, worked=worked)
-
-
-def leave_links(run: Path, state: RunState) -> None:
-    """Link artifacts in Prefect: to the report, and to the review page while a review is due."""
-    report = (run / "report.html").as_uri()
-    create_link_artifact(key="report", link=report, link_text=f"Report of run {run.name}", description=state)
-    if state == "awaiting review":
-        create_link_artifact(
-            key="review", link=review_url(run.name), link_text=f"Review of run {run.name}", description=state
-        )
 
 
 def _repaired(run: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from pipeline.cleanse.plan import Plan, regions_to_clean
 from pipeline.dataset import DatasetVersion, Edit, derive_version
 from pipeline.errors import InputError
 from pipeline.fills import fill_version
+from pipeline.integrity import present
 from pipeline.progress import Progress, silent
 
 
@@ -81,7 +82,7 @@ def derive(
     """
     version = content_hash(identity)
     target = datasets_root / dataset.meta.name / version
-    if target.exists():
+    if present(target):
         return DatasetVersion(target)
     operation, done = str(identity["operation"]), 0
 

@@ -9,7 +9,9 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from pipeline import plain_yaml
 from pipeline.errors import InputError
+from pipeline.plain_yaml import PlainLoader
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -22,7 +24,7 @@ def load(path: Path, model: type[Model]) -> Model:
     """
     try:
         text = path.read_text(encoding="utf-8")
-        root, value = yaml.compose(text, Loader=yaml.SafeLoader), yaml.safe_load(text)
+        root, value = yaml.compose(text, Loader=PlainLoader), plain_yaml.load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}. Give the path of a plan.yaml.") from error
     except yaml.YAMLError as error:

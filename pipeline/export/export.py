@@ -22,8 +22,8 @@ from pipeline.export.images import ExportImage, PackedHoles, Written, tally
 from pipeline.export.metadata import metadata, write_metadata
 from pipeline.export.png import write_mask, write_png
 from pipeline.export.source import Source
-from pipeline.ingest.workers import Mapper, mapper
 from pipeline.progress import Progress, silent
+from pipeline.spread import Mapper, mapper
 
 Format = Literal["png", "dicom", "coco", "label-studio", "masks", "metadata"]
 FORMATS: tuple[Format, ...] = get_args(Format)

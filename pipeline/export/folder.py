@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifacts import read_json, storage_errors, write_json
+from pipeline.artifacts import read_json, write_json
 from pipeline.errors import InputError
+from pipeline.storage import storage_errors
 
 LEDGER = "export.json"
 

@@ -6,6 +6,8 @@ flow or benchmark, explains between the two groups.
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -16,14 +18,15 @@ from pipeline.flag.stages.conclusion import conclude
 from pipeline.flag.stages.inspection import Stage
 
 _REGIONS, _EFFECTS, _MAPS, _LUNGS, _TRAITS = "regions.parquet", "effects.parquet", "saliency", "lungs", "traits.parquet"
+_LOOKED_AT = attrgetter("rows")
 
 BEFORE_MAPS = (
     Stage("profile the table", "profile.json", (), whole.profile),
-    Stage("detect marks", _REGIONS, (), marks.detect_regions),
+    Stage("detect marks", _REGIONS, (), marks.detect_regions, rows=_LOOKED_AT),
     Stage("tie marks to classes", "association.parquet", (_REGIONS,), marks.associate),
     Stage("erase marks", _EFFECTS, (_REGIONS,), marks.erase, gpu=True),
     Stage("paste marks", "transplants.parquet", (_REGIONS, _EFFECTS), marks.paste, gpu=True),
-    Stage("measure traits", _TRAITS, (), whole.measure),
+    Stage("measure traits", _TRAITS, (), whole.measure, rows=_LOOKED_AT),
     Stage("tie traits to classes", "trait_association.parquet", (_TRAITS,), whole.associate_traits),
     Stage("move traits", "trait_effects.parquet", ("trait_association.parquet",), whole.move, gpu=True),
 )
@@ -31,7 +34,7 @@ BEFORE_MAPS = (
 
 WITH_MAPS = (
     Stage("weigh saliency", "evidence.parquet", (_REGIONS, _MAPS), marks.weigh),
-    Stage("find lungs", _LUNGS, (_MAPS,), whole.find_lungs),
+    Stage("find lungs", _LUNGS, (_MAPS,), whole.find_lungs, rows=whole.lung_rows),
     Stage("weigh lungs", "lung_shares.json", (_MAPS, _REGIONS, _LUNGS), whole.weigh_lungs),
     Stage("black out", "blackout.json", (_LUNGS,), whole.black_out, gpu=True),
     Stage("probe features", "features.json", (), whole.probe_features, gpu=True),

@@ -1,4 +1,4 @@
-"""Regions of all images of a dataset version, shard by shard, in several processes."""
+"""Regions of all images of a dataset version, part by part."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pipeline.dataset import DatasetVersion
 from pipeline.flag.detect import detect
 from pipeline.flag.parts import stored_picture, table_by_parts
 from pipeline.progress import Progress, silent
+from pipeline.spread import Spread, here
 from pipeline.types import Box, Region
 
 REGION_COLUMNS: dict[str, str] = {
@@ -35,7 +36,7 @@ def detect_dataset(
     out: Path,
     *,
     rows: NDArray[np.int64] | None = None,
-    workers: int = 1,
+    spread: Spread = here,
     progress: Progress = silent,
 ) -> pd.DataFrame:
     """Find regions on every image of `dataset` and write them to `out` (regions.parquet); see `table_by_parts`.
@@ -44,14 +45,14 @@ def detect_dataset(
         dataset: what is searched, at the resolution of its pixel store.
         out: the table's path.
         rows: which images, in table order; all when None.
-        workers: processes.
+        spread: who does the parts.
         progress: told after every part.
 
     Returns:
         The table, columns of `REGION_COLUMNS`, in the order of the images table; images without regions have no row.
     """
     return table_by_parts(
-        dataset, out, regions_of, REGION_COLUMNS, stage="detect marks", rows=rows, workers=workers, progress=progress
+        dataset, out, regions_of, REGION_COLUMNS, stage="detect marks", rows=rows, spread=spread, progress=progress
     )
 
 

@@ -1,23 +1,20 @@
-"""A table over all images of a dataset version, part by part, in several processes, resumable."""
+"""A table over all images of a dataset version, part by part, resumable."""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.artifacts import code_version, content_hash, read_parquet, write_parquet
-from pipeline.dataset import DatasetVersion
+from pipeline.artifacts import code_version, read_parquet, write_parquet
+from pipeline.dataset import DatasetVersion, open_version
 from pipeline.progress import Progress, silent
+from pipeline.spread import Spread, here, parts_of, spread_blocks
 
 PART = 32
 """Images a process looks at before it reports; also the unit of resuming."""
@@ -38,7 +35,7 @@ def table_by_parts(
     *,
     stage: str,
     rows: NDArray[np.int64] | None = None,
-    workers: int = 1,
+    spread: Spread = here,
     progress: Progress = silent,
 ) -> pd.DataFrame:
     """Look at images of `dataset` and write the records, in the order of the images table, to `out`.
@@ -52,30 +49,22 @@ def table_by_parts(
         columns: of the table, with their pandas types.
         stage: how `progress` calls it.
         rows: which images, in table order; all when None.
-        workers: processes.
+        spread: who does the parts.
         progress: told after every part.
     """
     chosen = np.arange(len(dataset)) if rows is None else rows
-    # Parts of another request or of older code must not be continued.
-    request = content_hash([dataset.meta.version, code_version("pipeline.flag"), chosen.tolist()])
-    partial = out.with_name(out.name + ".partial") / request
-    partial.mkdir(parents=True, exist_ok=True)
-    starts = range(0, len(chosen), PART)
-    jobs = [
-        _Job(
-            dataset.path, tuple(chosen[start : start + PART].tolist()), partial / f"{start:08d}.parquet", look, columns
-        )
-        for start in starts
-    ]
-    todo = [job for job in jobs if not job.target.exists()]
-    done = len(jobs) - len(todo)
-    progress(stage, min(done * PART, len(chosen)), len(chosen))
-    for number, _ in enumerate(_run(todo, workers), start=done + 1):
-        progress(stage, min(number * PART, len(chosen)), len(chosen))
-    tables = [read_parquet(job.target) for job in jobs]
-    table = pd.concat(tables, ignore_index=True).astype(columns) if tables else _table([], columns)
-    write_parquet(out, table)
-    shutil.rmtree(partial.parent)
+
+    def part_of(block: NDArray[np.int64], target: Path) -> _Seen:
+        return _Seen(dataset.path, tuple(block.tolist()), target, look, tuple(columns.items()))
+
+    def told(done: int) -> None:
+        progress(stage, done, len(chosen))
+
+    with parts_of(out, [dataset.meta.version, code_version("pipeline.flag"), chosen.tolist()]) as folder:
+        parts = spread_blocks(chosen, PART, part_of, folder, spread, told)
+        tables = [read_parquet(part.target) for part in parts]
+        table = pd.concat(tables, ignore_index=True).astype(columns) if tables else _table([], columns)
+        write_parquet(out, table)
     return table
 
 
@@ -89,31 +78,24 @@ def stored_picture(dataset: DatasetVersion, row: int) -> NDArray[np.uint8 | np.u
 
 
 @dataclass(frozen=True)
-class _Job:
-    folder: Path
+class _Seen:
+    """Records of some images."""
+
+    dataset: Path
     rows: tuple[int, ...]
     target: Path
     look: Look
-    columns: dict[str, str]
+    columns: tuple[tuple[str, str], ...]
+    network: ClassVar[bool] = False
 
+    @property
+    def needs(self) -> tuple[Path, ...]:
+        return (self.dataset,)
 
-def _run(jobs: list[_Job], workers: int) -> Iterator[None]:
-    if workers == 1 or len(jobs) < 2:
-        yield from map(_do, jobs)
-        return
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn")) as pool:
-        yield from pool.map(_do, jobs)
-
-
-@lru_cache(maxsize=1)
-def _opened(folder: Path) -> DatasetVersion:
-    """Opened once a process, not once a part: what a part costs must not grow with the table of the whole data set."""
-    return DatasetVersion(folder)
-
-
-def _do(job: _Job) -> None:
-    dataset = _opened(job.folder)
-    write_parquet(job.target, _table([each for row in job.rows for each in job.look(dataset, row)], job.columns))
+    def do(self) -> None:
+        dataset = open_version(self.dataset)
+        records = [each for row in self.rows for each in self.look(dataset, row)]
+        write_parquet(self.target, _table(records, dict(self.columns)))
 
 
 def _table(records: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:

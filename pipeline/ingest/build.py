@@ -13,21 +13,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.artifacts import code_version, content_hash, write_json, write_parquet, write_text
+from pipeline.artifacts import code_version, content_hash, read_json, write_json, write_parquet, write_text
 from pipeline.config import IngestConfig
 from pipeline.dataset import DatasetMeta, DatasetVersion, DatasetWriter, write_version
 from pipeline.errors import EmptyResultError, InputError, IntegrityError
 from pipeline.ingest.decode import Surveyed, survey, to_8_bits, unletterbox
 from pipeline.ingest.duplicates import duplicate_groups
 from pipeline.ingest.manifest_schema import Manifest
+from pipeline.ingest.previous import HEADERS_FILE, reads_alike
 from pipeline.ingest.quality import summarise
 from pipeline.ingest.readers import ReadLimits
+from pipeline.ingest.recall import GONE_FILE, drop_learnt, gone, recalled
 from pipeline.ingest.repeats import drop_repeats
-from pipeline.ingest.shards import Reading, drop_refused, read_shards, write_shards
+from pipeline.ingest.shards import Reading, read_headers, read_shards, write_shards
 from pipeline.ingest.sources import SourceRows
 from pipeline.ingest.splits import draw_splits
-from pipeline.ingest.workers import mapper
+from pipeline.integrity import present
+from pipeline.locks import locked
 from pipeline.progress import Progress, silent
+from pipeline.spread import Spread, here
 from pipeline.types import StoreTransform
 
 
@@ -39,13 +43,17 @@ def ingest(
     config: IngestConfig,
     seed: int,
     *,
-    workers: int = 1,
+    previous: DatasetVersion | None = None,
+    spread: Spread = here,
     progress: Progress = silent,
 ) -> DatasetVersion:
     """Read the images that `rows` lists into the version ``<datasets_root>/<name>/<version>``.
 
     The version is a hash of manifest, rows, files, settings, seed and code: the same request finds the same folder
-    and does no more than hash the files. The result does not depend on `workers`.
+    and does no more than hash the files. The result does not depend on `spread`, who decodes.
+
+    With `previous`, the data set goes on from that version: its files are not decoded again, its patients keep their
+    splits (`pipeline.ingest.recall`), and it is part of the hash. Where nothing changed since, it is the result.
 
     Raises:
         EmptyResultError: no image can be used.
@@ -56,21 +64,29 @@ def ingest(
     surveyed = _survey(rows.rows["path"], data_root, limits, progress)
     files, unusable = _usable(rows.rows, surveyed)
     request = _request(manifest, rows, surveyed, config, seed)
+    if previous is not None:
+        if _asked_for(previous) == request:
+            return previous
+        request["previous"] = previous.meta.version
     target = datasets_root / manifest.name / content_hash(request)
-    if target.exists():
-        return DatasetVersion(target)
-    problems = pd.concat([rows.problems, unusable], ignore_index=True)
-    _require_some(files, problems)
-    reading = Reading(data_root, limits, manifest.name, manifest.patient_namespaces)
-    with write_version(target, config.store_size, _dtype(surveyed)) as writer:
-        with mapper(workers) as spread:
+    with locked(target, f"reads the images of {manifest.name}"):
+        if present(target):
+            return DatasetVersion(target)
+        problems = pd.concat([rows.problems, unusable], ignore_index=True)
+        _require_some(files, problems)
+        dtype = _dtype(surveyed)
+        alike = previous is not None and reads_alike(previous, manifest.name, config, dtype)
+        known = previous.path if previous is not None and alike else None
+        reading = Reading(data_root, limits, manifest.name, manifest.patient_namespaces, known)
+        with write_version(target, config.store_size, dtype) as writer:
             shards = write_shards(writer, files, reading, spread, progress)
-        images, problems = _select(writer, shards, problems, manifest, config, seed)
-        _check_sum(len(rows.rows) + len(rows.problems), images, problems)
-        _write_facts(writer, manifest, request, images, problems)
-        writer.finish(_meta(manifest, writer, target.name), images, shards)
-        drop_refused(writer)
-    return DatasetVersion(target)
+            images, problems = _select(writer, shards, problems, manifest, config, seed, previous)
+            _check_sum(len(rows.rows) + len(rows.problems), images, problems)
+            _write_facts(writer, manifest, request, images, problems)
+            write_parquet(writer.folder / HEADERS_FILE, read_headers(writer, shards))
+            write_parquet(writer.folder / GONE_FILE, gone(images, previous))
+            writer.finish(_meta(manifest, writer, target.name), images, shards)
+        return DatasetVersion(target)
 
 
 def _survey(paths: pd.Series, data_root: Path, limits: ReadLimits, progress: Progress) -> list[Surveyed]:
@@ -112,6 +128,12 @@ def _request(
     }
 
 
+def _asked_for(version: DatasetVersion) -> dict[str, Any]:
+    """The request that a version was made for, whatever it went on from."""
+    lineage = read_json(version.path / "lineage.json")
+    return {key: value for key, value in lineage.items() if key not in ("previous", "counts")}
+
+
 def _cells(table: pd.DataFrame) -> list[list[Any]]:
     return [list(table.columns), *table.astype(object).where(table.notna(), None).to_numpy().tolist()]
 
@@ -123,16 +145,20 @@ def _select(
     manifest: Manifest,
     config: IngestConfig,
     seed: int,
+    previous: DatasetVersion | None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The images to keep, with groups and splits, and everything else as problems sorted by path."""
     decoded, refused = read_shards(writer, shards)
     _require_some(decoded, pd.concat([problems, refused]))
     decoded["shard_row"] = np.arange(len(decoded))
     decoded["duplicate_group"] = _groups(writer, shards, decoded, config)
-    images, repeats = drop_repeats(decoded)
-    problems = pd.concat([problems, refused, repeats], ignore_index=True)
+    images, learnt = drop_learnt(decoded.assign(earlier=recalled(decoded, previous)))
+    images, repeats = drop_repeats(images)
+    problems = pd.concat([problems, refused, learnt, repeats], ignore_index=True)
     try:
-        images = images.assign(split=draw_splits(images, manifest.classes, config, seed)).drop(columns="unit")
+        images = images.assign(split=draw_splits(images, manifest.classes, config, seed)).drop(
+            columns=["unit", "earlier"]
+        )
     except InputError as error:
         raise type(error)(f"{error} {_left_out(problems)}") from error
     return images, problems.sort_values(["path", "reason", "detail"], kind="stable", ignore_index=True)

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from pipeline.artifacts import storage_errors
 from pipeline.errors import InputError
 from pipeline.ingest.fetch_files import fetch_files
 from pipeline.ingest.fetch_git import fetch_git
 from pipeline.ingest.manifest_schema import Manifest
 from pipeline.ingest.source_schema import GitOrigin
 from pipeline.progress import Progress, silent
+from pipeline.storage import storage_errors
 
 
 def fetch(manifest: Manifest, cache_root: Path, *, progress: Progress = silent) -> Path:

@@ -13,10 +13,14 @@ from pydicom.errors import InvalidDicomError
 from pipeline.errors import ImageReadError, InputError, ProblemReason
 from pipeline.ingest import vocabulary
 from pipeline.ingest.candidates import Candidate, Problem, files_below, ignored_by, source_folder
+from pipeline.ingest.readers import ReadLimits, load_bytes
+from pipeline.ingest.readers.dicom import read_facts, text_of
+from pipeline.ingest.readers.faults import decoder_faults
 from pipeline.ingest.source_schema import DicomSource, LabelTable
 from pipeline.ingest.tables import read_table, require_columns
 
 _TAGS = ["SOPInstanceUID", "StudyInstanceUID", "PatientID", "PatientSex", "PatientAge", "ViewPosition"]
+_LIMITS = ReadLimits()
 
 
 def read_dicom_folder(source: DicomSource, data_root: Path) -> Iterator[Candidate | Problem]:
@@ -59,7 +63,7 @@ class _Labels:
         return labels
 
     def label(self, file: Path, header: pydicom.Dataset) -> str | None:
-        keys = [file.name, file.stem] if self.key == "file_name" else [_text(header, self.key) or ""]
+        keys = [file.name, file.stem] if self.key == "file_name" else [text_of(header, self.key) or ""]
         key = next((key for key in keys if key in self.label_of), None)
         if key is None:
             return None
@@ -89,30 +93,25 @@ def _from_file(
         role=source.role,
         licence=source.licence,
         label_raw=labels.label(file, header) if labels else folder,
-        patient=_identity(source, _text(header, "PatientID")),
-        study=_identity(source, _text(header, "StudyInstanceUID")),
-        view=_text(header, "ViewPosition"),
+        patient=_identity(source, text_of(header, "PatientID")),
+        study=_identity(source, text_of(header, "StudyInstanceUID")),
+        view=text_of(header, "ViewPosition"),
         view_source="dicom",
-        sex=vocabulary.sex(_text(header, "PatientSex")),
-        age=vocabulary.age(_text(header, "PatientAge")),
+        sex=vocabulary.sex(text_of(header, "PatientSex")),
+        age=vocabulary.age(text_of(header, "PatientAge")),
     )
 
 
 def _header(file: Path) -> pydicom.Dataset:
-    if file.stat().st_size == 0:
-        raise ImageReadError(ProblemReason.EMPTY_FILE, "0 bytes; copy the file again")
+    data = load_bytes(file, _LIMITS)
     try:
-        return pydicom.dcmread(file, stop_before_pixels=True, specific_tags=_TAGS)
-    except InvalidDicomError as error:
-        message = "not a DICOM file (no DICM mark at byte 128); move it away or list it under ignore"
-        raise ImageReadError(ProblemReason.UNSUPPORTED_FORMAT, message) from error
-    except (OSError, ValueError, KeyError, EOFError, NotImplementedError) as error:
-        message = f"the header cannot be read ({type(error).__name__}); copy the file again"
-        raise ImageReadError(ProblemReason.UNREADABLE, message) from error
-
-
-def _text(header: pydicom.Dataset, keyword: str) -> str | None:
-    return vocabulary.known(str(header.get(keyword) or ""))
+        with decoder_faults():
+            return read_facts(data, _TAGS, _LIMITS)
+    except ImageReadError as error:
+        if isinstance(error.__cause__, InvalidDicomError):
+            message = "not a DICOM file (no DICM mark at byte 128); move it away or list it under ignore"
+            raise ImageReadError(ProblemReason.UNSUPPORTED_FORMAT, message) from error
+        raise
 
 
 def _identity(source: DicomSource, identity: str | None) -> str | None:

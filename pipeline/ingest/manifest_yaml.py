@@ -1,7 +1,7 @@
 """YAML that remembers where everything stood, so that an error can name line and column.
 
 Stricter than YAML 1.1: keys are text, ``yes``/``no``/``on``/``off`` and dates are text (a label may be called
-``No``), ``001`` keeps its zeros, a key may stand once, and anchors are refused (they can expand without bound).
+``No``), ``001`` keeps its zeros, a key may stand once, and anchors and tags are refused (`pipeline.plain_yaml`).
 """
 
 from __future__ import annotations
@@ -12,17 +12,11 @@ from typing import Any
 
 import yaml
 
+from pipeline.plain_yaml import PlainLoader
 
-class _Loader(yaml.SafeLoader):
+
+class _Loader(PlainLoader):
     yaml_implicit_resolvers = {}  # noqa: RUF012  # ours alone, filled below
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        event = self.peek_event()  # type: ignore[no-untyped-call]
-        if getattr(event, "anchor", None) is not None:
-            raise yaml.MarkedYAMLError(
-                problem="anchors and aliases are not allowed; write the value out", problem_mark=event.start_mark
-            )
-        return super().compose_node(parent, index)
 
 
 for _tag, _pattern, _first in (

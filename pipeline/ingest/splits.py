@@ -2,7 +2,8 @@
 
 What must not be torn apart (images that share a patient or show one exposure) forms a unit. Within a class the units
 of every source are spread evenly over one line, and the line is cut: test first, then validation, the rest is train.
-The order within a source comes from hashes of unit and seed, so adding images moves few others.
+The order within a source comes from hashes of unit and seed, so adding images moves few others. Units that have been
+in a split before (`pipeline.ingest.recall`) stay there, and new ones fill up what each split lacks.
 """
 
 from __future__ import annotations
@@ -34,10 +35,11 @@ def units(images: pd.DataFrame, *keys: str) -> NDArray[np.int32]:
 
 
 def draw_splits(images: pd.DataFrame, classes: tuple[str, ...], config: IngestConfig, seed: int) -> pd.Series:
-    """Split of every image: what the manifest pins, its unit's pin, or a draw.
+    """Split of every image: what the manifest pins, its unit's pin, where its unit was before, or a draw.
 
     Args:
-        images: columns image_id, label, source, split (pinned or null), patient_id and unit (see `units`).
+        images: columns image_id, label, source, split (pinned or null), patient_id, unit (see `units`) and, where the
+            data set grows, earlier (split of the unit in earlier versions, or null).
         classes: the manifest's classes; each must end up in train, val and test.
         config: fractions of the units of a class that go to val and test.
         seed: another seed gives another draw.
@@ -61,6 +63,7 @@ class _Unit:
     label: str
     source: str
     pin: str | None
+    earlier: str | None
     order: str
 
 
@@ -69,24 +72,35 @@ def _units(images: pd.DataFrame, seed: int) -> Iterator[_Unit]:
     frequency = Counter(images["label"])
     for number, rows in images.groupby("unit", sort=True):
         # A patient with several classes counts for the rarest, which has the fewest units to spread.
-        first = min(zip(rows["label"], rows["source"], strict=True), key=lambda pair: (frequency[pair[0]], pair))
-        pins = rows["split"].dropna().unique()
+        label, source = min(
+            zip(rows["label"], rows["source"], strict=True), key=lambda pair: (frequency[pair[0]], pair)
+        )
+        pin = _first(rows["split"])
+        earlier = _first(rows["earlier"]) if "earlier" in rows else None
         name = min(rows["image_id"])
         order = hashlib.sha256(f"{seed}|{name}".encode()).hexdigest()
-        yield _Unit(int(str(number)), *first, str(pins[0]) if len(pins) else None, order)
+        yield _Unit(int(str(number)), label, source, pin, earlier, order)
+
+
+def _first(values: pd.Series) -> str | None:
+    known = values.dropna()
+    return str(known.iloc[0]) if len(known) else None
 
 
 def _draw(made: list[_Unit], config: IngestConfig) -> dict[int, str]:
     """Splits of the units of one class that the manifest leaves open; a split that it pins is not drawn into."""
     pinned = {unit.pin for unit in made}
-    line = _spread([unit for unit in made if unit.pin is None])
+    left = [unit for unit in made if unit.pin is None]
+    kept = {unit.number: unit.earlier for unit in left if unit.earlier}
+    there = Counter(kept.values())
     counts = {
-        name: 0 if name in pinned else max(1, round(fraction * len(line)))
+        name: 0 if name in pinned else max(0, max(1, round(fraction * len(left))) - there[name])
         for name, fraction in (("test", config.test_fraction), ("val", config.val_fraction))
     }
+    line = _spread([unit for unit in left if unit.number not in kept])
     names = ["test"] * counts["test"] + ["val"] * counts["val"]
     names += ["train"] * (len(line) - len(names))
-    return {unit.number: name for unit, name in zip(line, names, strict=False)}
+    return kept | {unit.number: name for unit, name in zip(line, names, strict=False)}
 
 
 def _spread(open_units: list[_Unit]) -> list[_Unit]:

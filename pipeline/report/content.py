@@ -95,6 +95,10 @@ class ReportInput:
     """comparison.json."""
     repairs: Mapping[str, Any] | None = None
     """repairs.json: `ranking` (see `pipeline.report.ranking.rank`) and `words`."""
+    grown: Mapping[str, Any] | None = None
+    """grown.json, of an audit that went on from an earlier one."""
+    drift: Mapping[str, Any] | None = None
+    """drift.json, of an audit that was compared with an earlier one: `baseline`, `rows`, `words`."""
     review_hint: str | None = None
     """How to review, when the audit awaits review: a command or an address."""
     provenance: Mapping[str, Any] = field(default_factory=dict)

@@ -9,10 +9,12 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pipeline.report.content import Example, ReportInput
+from pipeline.report.drift import drift_rows, drift_sentences
 from pipeline.report.figures import DARK, LIGHT, TITLES, comparison_figure, reliability_figure
 from pipeline.report.groups import MIN_SUPPORT
 from pipeline.report.method import method
 from pipeline.report.metrics import METRICS
+from pipeline.report.news import news_rows, news_sentences
 from pipeline.report.pictures import panes
 from pipeline.report.tables import characteristics, composition, group_rows, held_back, reasons
 from pipeline.report.verdict import NAMES, alarms, change, cleansing, direction, interval, number, verdict
@@ -68,6 +70,9 @@ def render_report(content: ReportInput) -> str:
     return environment.get_template("report.html.j2").render(
         report=content,
         sentences=summary(content),
+        news=news_sentences(content.grown),
+        news_rows=news_rows(content.grown),
+        drift_rows=drift_rows(content.drift),
         alarms=alarms(content.fingerprint),
         composition=composition(content.images, content.dataset.classes),
         characteristics=characteristics(content.images),
@@ -92,7 +97,8 @@ def summary(content: ReportInput) -> list[str]:
     counts = ", ".join(f"{by_status[name]} {name}" for name in _STATUS_ORDER if name in by_status)
     total = len(content.findings)
     found = f"{total} finding{'' if total == 1 else 's'} ({counts})" if total else "No finding"
-    sentences = [f"{found} in {len(content.images):,} images of {content.dataset.title}.", *leaks(content.checks)]
+    sentences = [f"{found} in {len(content.images):,} images of {content.dataset.title}."]
+    sentences += [*news_sentences(content.grown)[:1], *drift_sentences(content.drift), *leaks(content.checks)]
     if content.comparison is not None:
         sentences += (content.plan or {}).get("exceptions", {}).get("warnings", ())
         return [*sentences, *cleansing(content.fingerprint, content.residual), *verdict(content.comparison)]

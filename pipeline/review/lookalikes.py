@@ -13,7 +13,7 @@ matter, and the same images give the same groups.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -72,14 +72,28 @@ def lookalikes(dataset: DatasetVersion, regions: pd.DataFrame, *, progress: Prog
     Returns:
         Series `cluster` of str with index `region_id`, sorted; null where a region looks like no other.
     """
+    return lookalikes_of([(dataset, regions)], progress=progress)
+
+
+def lookalikes_of(
+    parts: Sequence[tuple[DatasetVersion, pd.DataFrame]], *, progress: Progress = silent
+) -> pd.Series[str]:
+    """As `lookalikes`, over the regions of several data sets: what looks alike shares a cluster wherever it is.
+
+    The first data set's regions lead: those of the next follow them or become leaders beside them.
+    """
     groups: dict[tuple[str, str], _Group] = {}
-    for block, pixels in _shards(dataset, regions, progress):
-        features = np.stack([_feature(*crop) for crop in _crops(dataset, block, pixels)])
-        for key in {*zip(block["kind"].tolist(), block["text"].tolist(), strict=True)}:
-            chosen = ((block["kind"] == key[0]) & (block["text"] == key[1])).to_numpy()
-            group = groups.setdefault(key, _Group(REACH_READ if key[1] else REACH_UNREAD))
-            group.add(block.loc[chosen, "region_id"].tolist(), features[chosen])
+    for dataset, regions in parts:
+        for block, pixels in _shards(dataset, regions, progress):
+            _join(groups, block, np.stack([_feature(*crop) for crop in _crops(dataset, block, pixels)]))
     return _named(groups)
+
+
+def _join(groups: dict[tuple[str, str], _Group], block: pd.DataFrame, features: Features) -> None:
+    for key in {*zip(block["kind"].tolist(), block["text"].tolist(), strict=True)}:
+        chosen = ((block["kind"] == key[0]) & (block["text"] == key[1])).to_numpy()
+        group = groups.setdefault(key, _Group(REACH_READ if key[1] else REACH_UNREAD))
+        group.add(block.loc[chosen, "region_id"].tolist(), features[chosen])
 
 
 def _shards(

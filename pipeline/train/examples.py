@@ -19,6 +19,7 @@ from torch import Tensor
 from models import ModelSpec
 from pipeline.artifacts import atomic_file, content_hash
 from pipeline.dataset import DatasetVersion, from_unit, to_unit
+from pipeline.prefetch import prefetched
 from pipeline.progress import Progress
 from pipeline.randomness import numpy_generator
 from pipeline.train.augment import augment
@@ -131,6 +132,9 @@ class TrainBatches:
         self._epoch = epoch
 
     def __iter__(self) -> Iterator[Batch]:
+        return prefetched(self._batches())
+
+    def _batches(self) -> Iterator[Batch]:
         epoch = self._epoch
         order = epoch_order(len(self._examples), self._weights, numpy_generator(self._seed, "order", epoch))
         copies = occurrences(order)
@@ -163,5 +167,8 @@ class PlainBatches:
         return self._count
 
     def __iter__(self) -> Iterator[Batch]:
+        return prefetched(self._batches())
+
+    def _batches(self) -> Iterator[Batch]:
         for rows in np.array_split(np.arange(len(self._examples)), self._count):
             yield {"image": self._spec.preprocess(self._examples.images(rows)), "label": self._examples.labels[rows]}

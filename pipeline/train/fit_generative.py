@@ -16,8 +16,10 @@ from models.spec import ModelSpec
 from pipeline.artifacts import atomic_file, atomic_folder, code_version, content_hash, write_json
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import InputError, ModelError
+from pipeline.integrity import present, seal
 from pipeline.progress import Progress, silent
 from pipeline.randomness import derive_seed, torch_generator
+from pipeline.train.checkpoint import read_checkpoint
 from pipeline.train.examples import TrainBatches, load_examples
 
 EPOCHS = 100
@@ -66,7 +68,7 @@ def fit_generative(
         ModelError: training diverged.
         StorageError: the disk is full or not ours to write.
     """
-    if out.exists():
+    if present(out):
         return out
     count = len(dataset.rows("train"))
     if count < 2:
@@ -93,6 +95,7 @@ def fit_generative(
         save_generative(folder, model.cpu().eval())
         write_json(folder / "metrics.json", {"history": training.history, "images": count, "seed": seed})
         shutil.rmtree(scratch, ignore_errors=True)
+        seal(folder)
     return out
 
 
@@ -122,9 +125,9 @@ class _Training:
 
     def restore(self) -> None:
         """Continue where an interrupted attempt at the same request stopped."""
-        if not self._checkpoint.exists():
+        state = read_checkpoint(self._checkpoint)
+        if state is None:
             return
-        state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
         for name, part in self._parts():
             part.load_state_dict(state[name])
         self.history = state["history"]

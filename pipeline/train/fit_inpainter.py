@@ -19,8 +19,10 @@ from models.inpainters import SHIPPED, Ground, Inpainter, load_inpainter, save_i
 from pipeline.artifacts import atomic_file, atomic_folder, code_version, content_hash, sha256_artifact, write_json
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import InputError, ModelError
+from pipeline.integrity import present, seal
 from pipeline.progress import Progress, silent
 from pipeline.randomness import derive_seed, torch_generator
+from pipeline.train.checkpoint import read_checkpoint
 from pipeline.train.inpainter_card import inpainter_card
 from pipeline.train.inpainter_examples import CleanWindows
 from pipeline.train.inpainter_losses import Judge, composite, judge_loss, matching_loss, structure_loss, texture_loss
@@ -78,7 +80,7 @@ def fit_inpainter(
         ModelError: `start` is no inpainter, or training diverged.
         StorageError: the disk is full or not ours to write.
     """
-    if out.exists():
+    if present(out):
         return out
     rows = _rows(dataset, sources)
     windows = CleanWindows(dataset, regions, rows, seed)
@@ -99,6 +101,7 @@ def fit_inpainter(
         save_inpainter(folder, training.average.cpu().eval(), card)
         write_json(folder / "metrics.json", {"history": training.history, "images": len(rows), "seed": seed})
         shutil.rmtree(scratch, ignore_errors=True)
+        seal(folder)
     return out
 
 
@@ -145,9 +148,9 @@ class _Training:
 
     def restore(self) -> None:
         """Continue where an interrupted attempt at the same request stopped."""
-        if not self._checkpoint.exists():
+        state = read_checkpoint(self._checkpoint)
+        if state is None:
             return
-        state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
         for name, part in self._parts():
             part.load_state_dict(state[name])
         self.step, self.history = state["step"], state["history"]

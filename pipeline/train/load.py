@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 import models
 from models import ModelSpec
+from models.bundle import METADATA, WEIGHTS
 from pipeline.errors import ModelError
+from pipeline.integrity import check
 from pipeline.randomness import torch_generator
 
 
@@ -47,6 +49,7 @@ def _load(path: Path, spec_path: Path | None) -> tuple[nn.Module, ModelSpec]:
     if path.is_dir():
         if spec_path is not None:
             raise ModelError(f"{path} is a bundle and carries its spec: leave {spec_path} out.")
+        check(path, *(name.as_posix() for name in (METADATA, WEIGHTS)))
         return models.load_bundle(path)
     if spec_path is None:
         raise ModelError(

@@ -32,11 +32,12 @@ from pipeline.config import TrainConfig
 from pipeline.errors import ModelError
 from pipeline.progress import Progress
 from pipeline.randomness import derive_seed
+from pipeline.train.checkpoint import read_checkpoint
 from pipeline.train.examples import Examples, PlainBatches, TrainBatches
 from pipeline.train.record import Record
 from pipeline.train.sampling import Weights
 
-_LOGGER = logging.getLogger("cxr_audit.train")
+_LOGGER = logging.getLogger("ignite")  # their words, not ours: logs leave them out
 _LOGGER.addHandler(logging.NullHandler())
 
 WARM_UP = 0.1
@@ -136,8 +137,7 @@ class Session:
         Raises:
             ModelError: the loss became NaN or infinite.
         """
-        if self._checkpoint.exists():
-            self._restore()
+        self._restore()
         if not self.record.finished:
             with self._determinism():
                 self._trainer.run()
@@ -245,7 +245,9 @@ class Session:
             torch.save({**state, "record": vars(self.record)}, stream)
 
     def _restore(self) -> None:
-        state = torch.load(self._checkpoint, map_location="cpu", weights_only=True)
+        state = read_checkpoint(self._checkpoint)
+        if state is None:
+            return
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.record = Record(**state["record"])

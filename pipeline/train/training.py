@@ -11,12 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from models import ModelSpec, build, check_classifier, save_bundle
-from pipeline.artifacts import atomic_folder, code_version, content_hash, storage_errors, write_json
+from pipeline.artifacts import atomic_folder, code_version, content_hash, write_json
 from pipeline.config import TrainConfig
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import InputError
+from pipeline.integrity import present, seal
+from pipeline.locks import locked
 from pipeline.progress import Progress, silent
 from pipeline.randomness import derive_seed
+from pipeline.storage import storage_errors
 from pipeline.train.card import bundle_card
 from pipeline.train.examples import Examples, load_examples
 from pipeline.train.load import model_errors
@@ -65,37 +68,41 @@ def fit(
         StorageError: the disk is full or not ours to write.
     """
     partial = out.with_name(f"{out.name}.training.partial")
-    if not out.exists():
-        weights = class_weights(dataset)
-        from pipeline.train.session import Session  # takes seconds: MONAI
+    with locked(out, f"trains {out.parent.name}/{out.name}"):
+        if not present(out):
+            weights = class_weights(dataset)
+            from pipeline.train.session import Session  # takes seconds: MONAI
 
-        with storage_errors(out), model_errors():
-            partial.mkdir(parents=True, exist_ok=True)
-            size = (config.input_size, config.input_size)
-            weights_seed = derive_seed(seed, "weights")
-            network, spec = build(config.network, classes=dataset.meta.classes, input_size=size, seed=weights_seed)
-            train, val = (load_examples(dataset, split, spec, cache or partial, progress) for split in ("train", "val"))
-            drawn = draw(dataset, config.sampling)
-            session = Session(
-                network,
-                spec,
-                config,
-                seed,
-                train=train,
-                val=val,
-                # Drawing balances the classes already.
-                class_weights=weights if drawn.weights is None else torch.ones_like(weights),
-                sampling=drawn.weights,
-                checkpoint=partial / f"checkpoint-{_request(dataset, config, seed)}.pt",
-                device=torch.device(device),
-                progress=progress,
-            )
-            record = session.run()
-            _use_best_epoch(network, spec, record, val)
-            with atomic_folder(out) as folder:
-                save_bundle(folder, network, spec, bundle_card(dataset, config, seed, record, source_note))
-                write_json(folder / "metrics.json", _metrics(dataset, config, seed, record, drawn))
-    shutil.rmtree(partial, ignore_errors=True)
+            with storage_errors(out), model_errors():
+                partial.mkdir(parents=True, exist_ok=True)
+                size = (config.input_size, config.input_size)
+                weights_seed = derive_seed(seed, "weights")
+                network, spec = build(config.network, classes=dataset.meta.classes, input_size=size, seed=weights_seed)
+                train, val = (
+                    load_examples(dataset, split, spec, cache or partial, progress) for split in ("train", "val")
+                )
+                drawn = draw(dataset, config.sampling)
+                session = Session(
+                    network,
+                    spec,
+                    config,
+                    seed,
+                    train=train,
+                    val=val,
+                    # Drawing balances the classes already.
+                    class_weights=weights if drawn.weights is None else torch.ones_like(weights),
+                    sampling=drawn.weights,
+                    checkpoint=partial / f"checkpoint-{_request(dataset, config, seed)}.pt",
+                    device=torch.device(device),
+                    progress=progress,
+                )
+                record = session.run()
+                _use_best_epoch(network, spec, record, val)
+                with atomic_folder(out) as folder:
+                    save_bundle(folder, network, spec, bundle_card(dataset, config, seed, record, source_note))
+                    write_json(folder / "metrics.json", _metrics(dataset, config, seed, record, drawn))
+                    seal(folder)
+        shutil.rmtree(partial, ignore_errors=True)
     return out
 
 

@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ALLOWED_TOP = {
     "pyproject.toml", "README.md", "LICENSE", "Makefile", "constraints.txt", "CHANGELOG.md", "CONTRIBUTING.md",
-    ".gitignore", ".ci", "pipeline", "flows", "models", "tests", "data_manifests", "docs",
+    ".gitignore", ".ci", "prefect.yaml", "pipeline", "flows", "models", "tests", "data_manifests", "docs",
 }  # fmt: skip
 
 

@@ -34,7 +34,7 @@ from pipeline.config import AuditConfig, audit_config
 from pipeline.dataset import SHARD, DatasetMeta, DatasetVersion, derive_version, from_unit, write_version
 from pipeline.explain import explain_dataset, explained_rows
 from pipeline.flag import BEFORE_MAPS, WITH_MAPS, Inspection, undecided_rows
-from pipeline.inference import predict
+from pipeline.inference import Held, predict
 from pipeline.randomness import numpy_generator
 from pipeline.train import fit, load_classifier
 
@@ -129,7 +129,7 @@ def measured(version: Path, bundle: Path, folder: Path) -> dict[str, Any]:
 def audited(version: Path, bundle: Path, folder: Path) -> dict[str, Any]:
     """Audit one version as flows do; cost and memory by stage, and what came out."""
     dataset, (model, spec) = DatasetVersion(version), load_classifier(bundle)
-    inspection = Inspection(dataset, folder, CONFIG, lambda: (model, spec))
+    inspection = Inspection(dataset, folder, CONFIG, Held(model, spec))
     stages: dict[str, dict[str, float]] = {}
 
     def timed(title: str, work: Callable[[], None]) -> None:

@@ -129,7 +129,7 @@ def stage_seconds(workspace: Path) -> Iterator[tuple[str, float]]:
     for path in sorted((workspace / "logs").glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             record = json.loads(line)
-            if record.get("event") == "stage.end":
+            if record["message"] == "stage ended":
                 yield record["stage"], float(record["seconds"])
 
 

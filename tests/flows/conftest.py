@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -46,12 +47,19 @@ def tiny_manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Environment that points at a Prefect server of this session's own; stopped at the end."""
+    with prefect_server(tmp_path_factory.mktemp("prefect")) as (environment, _):
+        yield environment
+
+
+@contextmanager
+def prefect_server(home: Path) -> Iterator[tuple[dict[str, str], int]]:
+    """A Prefect server with its files in `home`: the environment that points at it, and the process group it leads."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {
         **os.environ,
-        "PREFECT_HOME": str(tmp_path_factory.mktemp("prefect")),
+        "PREFECT_HOME": str(home),
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
@@ -61,9 +69,10 @@ def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     server = subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
     try:
         _wait(f"{environment['PREFECT_API_URL']}/health")
-        yield environment
+        yield environment, server.pid
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         try:
             server.wait(20)
         except subprocess.TimeoutExpired:

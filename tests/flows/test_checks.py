@@ -65,13 +65,13 @@ def test_detectors_look_again_where_something_was_filled(run: Path, monkeypatch:
     asked: list[Any] = []
 
     def finds_two(dataset: DatasetVersion, out: Path, **options: Any) -> pd.DataFrame:
-        asked.append((dataset.meta.version, options["rows"].tolist(), options["workers"]))
+        asked.append((dataset.meta.version, options["rows"].tolist()))
         write_parquet(out, regions(range(2)))
         return regions(range(2))
 
     monkeypatch.setattr("pipeline.flag.detect_dataset", finds_two)
-    residual.fn(run, run.parent / "raw", run.parent / "cleansed", 1, 0)
-    assert asked == [("cleansed", list(range(6)), 1)]
+    residual.fn(run, run.parent / "raw", run.parent / "cleansed", 0)
+    assert asked == [("cleansed", list(range(6)))]
     result, left = read_json(run / "residual.json"), read_parquet(run / "residual.parquet")
     assert (result["checked_images"], result["filled_regions"], result["still_found"]) == (6, 6, 2)
     assert result["by_kind"] == {"side": 2}

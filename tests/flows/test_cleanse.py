@@ -194,9 +194,8 @@ def test_a_plan_that_was_edited_stays_edited_and_an_untouched_one_does_not_becom
 def test_nothing_accepted_and_no_plan_is_an_error(workspace: Workspace) -> None:
     run = workspace.runs / "r1"
     audited = Audited.of(run, read_json(run / "run.json")["request"])
-    steps = Steps()
-    steps.open(RunFolder(run, read_json(run / "run.json")["request"]))
-    with pytest.raises(EmptyResultError, match="cxr-audit decide r1 FINDING accepted"):
+    with Steps() as steps, pytest.raises(EmptyResultError, match="cxr-audit decide r1 FINDING accepted"):
+        steps.open(run, read_json(run / "run.json")["request"])
         _plan(audited, None, "none", "cpu", steps)
 
 

@@ -134,10 +134,20 @@ def test_opening_a_run_sweeps_up_after_writers_that_were_killed_and_no_others(tm
     (tmp_path / "repairs").mkdir()
     ended = subprocess.Popen([sys.executable, "-c", ""])
     ended.wait()
-    dead = [tmp_path / f".run.json.{ended.pid}.partial", tmp_path / "repairs" / f".fill.parquet.{ended.pid}.partial"]
-    alive, folder = tmp_path / f".plan.yaml.{os.getpid()}.partial", tmp_path / "saliency.partial"
+    here = artifacts._host()
+    dead = [
+        tmp_path / f".run.json.{here}-{ended.pid}-1.partial",
+        tmp_path / "repairs" / f".fill.parquet.{here}-{ended.pid}-1.partial",
+        tmp_path / f".old.json.elsewhere-{os.getpid()}-1.partial",
+    ]
+    alive = [
+        tmp_path / f".plan.yaml.{here}-{os.getpid()}-1.partial",
+        tmp_path / f".new.json.elsewhere-{ended.pid}-1.partial",
+    ]
+    folder = tmp_path / "saliency.partial"
     folder.mkdir()
-    for path in (*dead, alive):
+    for path in (*dead, *alive):
         path.write_text("half")
+    os.utime(dead[-1], (0, 0))
     RunFolder(tmp_path, {"seed": 1})
-    assert [path.exists() for path in (*dead, alive, folder)] == [False, False, True, True]
+    assert [path.exists() for path in (*dead, *alive, folder)] == [False, False, False, True, True, True]

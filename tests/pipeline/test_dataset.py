@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -112,5 +113,32 @@ def test_derive_never_touches_the_parent(tmp_path: Path) -> None:
 def test_missing_rows_are_noticed(tmp_path: Path) -> None:
     dataset = write(tmp_path / "v1")
     dataset.images.iloc[:-1].to_parquet(dataset.path / "images.parquet")
+    (dataset.path / "files.json").unlink()  # as in versions made before there were such lists
     with pytest.raises(IntegrityError, match="7 rows but 8"):
         DatasetVersion(dataset.path)
+
+
+def test_a_damaged_pixel_is_an_error_that_names_the_shard(tmp_path: Path) -> None:
+    version = write(tmp_path / "v1")
+    shard = version.path / "pixels.zarr" / "c" / "0" / "0" / "0"
+    content = bytearray(shard.read_bytes())
+    content[50] ^= 1
+    shard.write_bytes(content)
+    with pytest.raises(IntegrityError, match=r"pixels\.zarr/c/0/0/0 is damaged: image 0") as caught:
+        DatasetVersion(version.path).pixels(np.arange(len(version)))
+    assert caught.value.path == version.path
+
+
+def test_a_damaged_derived_version_is_made_anew_with_the_same_bytes(tmp_path: Path) -> None:
+    parent = write(tmp_path / "v1")
+
+    def make() -> Path:
+        rows = np.arange(len(parent))
+        return derive_version(parent, tmp_path / "v2", rows, lambda _, images: 1 - images, "v2", {}).path
+
+    listed = (make() / "files.json").read_bytes()
+    os.truncate(tmp_path / "v2" / "images.parquet", 100)
+    with pytest.raises(IntegrityError, match=r"images\.parquet has 100 bytes"):
+        DatasetVersion(tmp_path / "v2")
+    assert (make() / "files.json").read_bytes() == listed
+    assert (tmp_path / "v2.damaged-1").is_dir()

@@ -16,7 +16,7 @@ from pipeline.config import AuditConfig
 from pipeline.dataset import DatasetVersion
 from pipeline.explain import choose_rows, explain_dataset
 from pipeline.flag import BEFORE_MAPS, WITH_MAPS, Inspection, Stage
-from pipeline.inference import predict
+from pipeline.inference import Held, predict
 
 _LEFT_OUT: dict[str, dict[str, Any] | None] = {
     "regions.parquet": None,
@@ -50,7 +50,7 @@ def audited(
     dataset: DatasetVersion, model: nn.Module, spec: ModelSpec, regions: pd.DataFrame, config: AuditConfig, folder: Path
 ) -> Audited:
     """Every stage of an audit that a confirmed finding may rest on, in `folder`; see `_LEFT_OUT`."""
-    inspection = Inspection(dataset, folder, config, lambda: (model, spec))
+    inspection = Inspection(dataset, folder, config, Held(model, spec))
     inspection.write("regions", regions)
     for artifact, empty in _LEFT_OUT.items():
         if empty is not None:

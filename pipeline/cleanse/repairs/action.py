@@ -17,6 +17,7 @@ from pipeline.artifacts import code_version, content_hash
 from pipeline.cleanse.lungs import Lungs
 from pipeline.cleanse.plan import Plan
 from pipeline.dataset import DatasetVersion, Edit, derive_version
+from pipeline.integrity import present
 from pipeline.progress import Progress, silent
 
 Transform = Callable[[DatasetVersion], DatasetVersion]
@@ -118,7 +119,7 @@ def derived(
     whole = {**identity, "dataset": version.meta.version, "code": code}
     name = content_hash(whole)
     target = root / version.meta.name / name
-    if target.exists():
+    if present(target):
         return DatasetVersion(target)
     made = change()
     return derive_version(made.parent, target, made.rows, made.edit, name, {**whole, **made.facts})

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from pipeline import plain_yaml
 from pipeline.cleanse.repairs.action import Action, TrainingAction
 from pipeline.cleanse.repairs.fill import Control, Fill
 from pipeline.cleanse.repairs.harmonise import Harmonise
@@ -132,12 +133,14 @@ def read_recipe(asked: str | None) -> Recipe:
             return _parsed(path.read_text(encoding="utf-8"), asked).with_baseline()
         except OSError as error:
             raise InputError(f"{asked} cannot be read ({error.strerror}).") from error
+        except UnicodeDecodeError as error:
+            raise InputError(f"{asked} is not UTF-8 ({error.reason}). Save it as UTF-8.") from error
     return default_recipe().chosen(name.strip() for name in asked.split(",") if name.strip()).with_baseline()
 
 
 def _parsed(text: str, name: str) -> Recipe:
     try:
-        return Recipe.model_validate(yaml.safe_load(text))
+        return Recipe.model_validate(plain_yaml.load(text))
     except yaml.YAMLError as error:
         raise InputError(f"{name} is not YAML: {error}") from error
     except ValidationError as error:

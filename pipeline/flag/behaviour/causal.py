@@ -22,10 +22,11 @@ from models.spec import ModelSpec
 from pipeline.config import FlagConfig
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import InputError, did_you_mean
-from pipeline.flag.behaviour.chunks import Chunks, weights_sha256
+from pipeline.flag.behaviour.chunks import Chunks
 from pipeline.flag.behaviour.controls import pooled_p_values
 from pipeline.flag.behaviour.removal import Removal
 from pipeline.flag.behaviour.sequential import SequentialTest, StoppingRule
+from pipeline.inference import weights_sha256
 from pipeline.progress import Progress, silent
 from pipeline.randomness import derive_seed
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from torch import nn
 
 from pipeline.artifacts import canonical_json, read_json, read_parquet, write_json, write_parquet
 
@@ -41,11 +39,3 @@ class Chunks:
         records = work()
         write_parquet(path, pd.DataFrame(records))
         return records
-
-
-def weights_sha256(model: nn.Module) -> str:
-    """Hex sha256 over names and values of a model's parameters and buffers."""
-    digest = hashlib.sha256()
-    for name, tensor in model.state_dict().items():
-        digest.update(name.encode() + b"\0" + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

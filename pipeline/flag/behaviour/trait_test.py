@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from models.spec import ModelSpec
 from pipeline.config import FlagConfig
 from pipeline.dataset import DatasetVersion
-from pipeline.flag.behaviour.chunks import Chunks, weights_sha256
+from pipeline.flag.behaviour.chunks import Chunks
 from pipeline.flag.behaviour.controls import content_box
 from pipeline.flag.behaviour.outputs import Outputs, classify
 from pipeline.flag.detect import as_grey8
@@ -33,6 +33,7 @@ from pipeline.flag.film.borders import find_borders
 from pipeline.flag.film.corners import inside_borders
 from pipeline.flag.film.shift import Plane, measured, placebos, shifted
 from pipeline.flag.film.trait_association import Tie
+from pipeline.inference import weights_sha256
 from pipeline.progress import Progress, silent
 from pipeline.randomness import derive_seed, numpy_generator
 

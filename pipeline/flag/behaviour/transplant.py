@@ -24,11 +24,12 @@ from torch import nn
 from models.spec import ModelSpec
 from pipeline.config import FlagConfig
 from pipeline.dataset import DatasetVersion
-from pipeline.flag.behaviour.chunks import Chunks, weights_sha256
+from pipeline.flag.behaviour.chunks import Chunks
 from pipeline.flag.behaviour.controls import pooled_p_values
 from pipeline.flag.behaviour.graft import Graft
 from pipeline.flag.behaviour.pairs import Pair, choose_pairs
 from pipeline.flag.behaviour.sequential import SequentialTest, StoppingRule
+from pipeline.inference import weights_sha256
 from pipeline.progress import Progress, silent
 
 CHUNK = 12

@@ -11,16 +11,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from torch import nn
 
-from models.spec import ModelSpec
 from pipeline.artifacts import read_json, read_parquet, write_json, write_parquet
 from pipeline.config import AuditConfig
 from pipeline.dataset import DatasetVersion
 from pipeline.flag.sample import looked_at
+from pipeline.inference import ClassifierSource
 from pipeline.progress import Progress, silent
-
-Classifier = tuple[nn.Module, ModelSpec]
+from pipeline.spread import Spread, here
 
 
 @dataclass(frozen=True)
@@ -31,22 +29,34 @@ class Inspection:
         dataset: what is audited.
         folder: of the run; holds predictions.parquet before the first stage.
         config: settings of the audit.
-        load: gives the classifier, in evaluation mode, and its contract; called by the stages that need it.
-        workers: processes for looking at images.
+        source: of the classifier; opened by the stages that need it.
+        spread: who does the parts of stages that fall into parts.
         progress: told how far a stage is.
+        only: rows that stages about single images keep to, where an earlier audit knows the others; None: no limit.
+        out: folder for the artifacts of stages about single images; `folder` when None.
     """
 
     dataset: DatasetVersion
     folder: Path
     config: AuditConfig
-    load: Callable[[], Classifier]
-    workers: int = 1
+    source: ClassifierSource
+    spread: Spread = here
     progress: Progress = silent
+    only: NDArray[np.int64] | None = None
+    out: Path | None = None
 
     @property
     def rows(self) -> NDArray[np.int64]:
         """Rows of the images that the detectors look at."""
         return looked_at(self.dataset, self.config.flag.looked_at, self.config.seed)
+
+    def left(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of `rows` that a stage about single images has to look at, ascending."""
+        return rows if self.only is None else np.intersect1d(rows, self.only)
+
+    def place(self, artifact: str) -> Path:
+        """Where a stage about single images leaves its artifact."""
+        return (self.out or self.folder) / artifact
 
     def table(self, name: str) -> pd.DataFrame:
         """The table ``<name>.parquet`` that an earlier stage made."""
@@ -73,7 +83,7 @@ class Inspection:
             given: what it takes between data set and settings.
             options: what only this test takes by name.
         """
-        model, spec = self.load()
+        model, spec = self.source()
         partial = self.folder / f"{name}.partial"
         table = test(
             model,
@@ -100,7 +110,8 @@ class Stage:
         artifact: file or folder it makes.
         needs: artifacts it is made from, besides data set, classifier and settings.
         work: makes it.
-        gpu: whether the classifier runs.
+        rows: of a stage about single images, where no result depends on other images: which it is about.
+        gpu: whether the classifier runs. Such a stage is done as a whole by one worker.
     """
 
     title: str
@@ -108,3 +119,4 @@ class Stage:
     needs: tuple[str, ...]
     work: Callable[[Inspection], None]
     gpu: bool = False
+    rows: Callable[[Inspection], NDArray[np.int64]] | None = None

@@ -16,9 +16,9 @@ def detect_regions(inspection: Inspection) -> None:
     """regions.parquet: what the detectors find on the images looked at."""
     detect_dataset(
         inspection.dataset,
-        inspection.folder / "regions.parquet",
-        rows=inspection.rows,
-        workers=inspection.workers,
+        inspection.place("regions.parquet"),
+        rows=inspection.left(inspection.rows),
+        spread=inspection.spread,
         progress=inspection.progress,
     )
 

@@ -43,9 +43,9 @@ def measure(inspection: Inspection) -> None:
     """traits.parquet: image-wide traits of the images looked at."""
     traits_dataset(
         inspection.dataset,
-        inspection.folder / "traits.parquet",
-        rows=inspection.rows,
-        workers=inspection.workers,
+        inspection.place("traits.parquet"),
+        rows=inspection.left(inspection.rows),
+        spread=inspection.spread,
         progress=inspection.progress,
     )
 
@@ -65,10 +65,15 @@ def move(inspection: Inspection) -> None:
 
 def find_lungs(inspection: Inspection) -> None:
     """lungs/: lung fields of the images that are explained or blacked out."""
+    out, rows = inspection.place("lungs"), inspection.left(lung_rows(inspection))
+    lungs_dataset(inspection.dataset, out, rows, load_segmenter, spread=inspection.spread, progress=inspection.progress)
+
+
+def lung_rows(inspection: Inspection) -> NDArray[np.int64]:
+    """Rows of the images that are explained or blacked out, sorted."""
     dataset, config = inspection.dataset, inspection.config
     explained = read_parquet(inspection.folder / "saliency" / f"{config.explain.methods[0]}.parquet")["row"].to_numpy()
-    rows = np.union1d(explained, blackout_rows(dataset, config.flag, config.seed))
-    lungs_dataset(dataset, inspection.folder / "lungs", rows, load_segmenter(), progress=inspection.progress)
+    return np.union1d(explained, blackout_rows(dataset, config.flag, config.seed))
 
 
 def weigh_lungs(inspection: Inspection) -> None:
@@ -81,7 +86,7 @@ def weigh_lungs(inspection: Inspection) -> None:
 
 def black_out(inspection: Inspection) -> None:
     """blackout.json: whether the label can be told without the lungs."""
-    model, spec = inspection.load()
+    model, spec = inspection.source()
     found = blackout(
         model,
         spec,
@@ -97,7 +102,7 @@ def black_out(inspection: Inspection) -> None:
 def probe_features(inspection: Inspection) -> None:
     """features.json: what the classifier's last hidden layer knows besides the label."""
     dataset, seed = inspection.dataset, inspection.config.seed
-    model, spec = inspection.load()
+    model, spec = inspection.source()
     rows = np.intersect1d(np.concatenate([dataset.rows("test"), dataset.rows("val")]), inspection.rows)
     try:
         features, _ = penultimate(model, spec, dataset, rows, progress=inspection.progress)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Final
@@ -18,6 +18,7 @@ import pydicom
 from pydicom import uid
 from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset
+from pydicom.filereader import read_dataset, read_preamble
 
 from pipeline.errors import ImageReadError, ProblemReason
 from pipeline.ingest import vocabulary
@@ -48,6 +49,7 @@ _SECONDARY_CAPTURES: Final = frozenset(
 _XRAY_MODALITIES: Final = frozenset({"CR", "DX", "RG"})
 _CAPTURE_MODALITIES: Final = _XRAY_MODALITIES | {"OT", "SC", "XC"}
 """What a secondary capture of a radiograph may call itself: scanned film is OT, a photograph of it XC."""
+_FILE_META_GROUP: Final = 0x0002
 _PIXEL_DATA_MARK: Final = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 
 
@@ -71,14 +73,14 @@ def read(data: bytes, limits: ReadLimits, salt: str) -> ReadImage:
             bits=header.bits,
             photometric=header.photometric,
             file_format=header.file_format,
-            modality=_text(dataset, "Modality"),
-            view=vocabulary.view(_text(dataset, "ViewPosition")),
-            sex=vocabulary.sex(_text(dataset, "PatientSex")),
-            age=vocabulary.age(_text(dataset, "PatientAge")),
-            patient_id=_pseudonym(_text(dataset, "PatientID"), salt),
-            study_id=_pseudonym(_text(dataset, "StudyInstanceUID"), salt),
-            manufacturer=_text(dataset, "Manufacturer"),
-            burned_in_annotation=_text(dataset, "BurnedInAnnotation"),
+            modality=text_of(dataset, "Modality"),
+            view=vocabulary.view(text_of(dataset, "ViewPosition")),
+            sex=vocabulary.sex(text_of(dataset, "PatientSex")),
+            age=vocabulary.age(text_of(dataset, "PatientAge")),
+            patient_id=_pseudonym(text_of(dataset, "PatientID"), salt),
+            study_id=_pseudonym(text_of(dataset, "StudyInstanceUID"), salt),
+            manufacturer=text_of(dataset, "Manufacturer"),
+            burned_in_annotation=text_of(dataset, "BurnedInAnnotation"),
         )
 
 
@@ -88,6 +90,13 @@ def _quiet() -> Iterator[None]:
     with disable_value_validation(), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield
+
+
+def read_facts(data: bytes, tags: Sequence[str], limits: ReadLimits) -> Dataset:
+    """The elements `tags` of a data set, whatever object it is; a bomb is refused before it is inflated."""
+    _check_inflated_size(data, limits)
+    with _quiet():
+        return pydicom.dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=list(tags))
 
 
 def _parse(data: bytes, limits: ReadLimits) -> Dataset:
@@ -104,10 +113,15 @@ def _parse(data: bytes, limits: ReadLimits) -> Dataset:
 
 def _check_inflated_size(data: bytes, limits: ReadLimits) -> None:
     """Refuse a deflated data set that would inflate beyond what a file may weigh; pydicom would just do it."""
-    if uid.DeflatedExplicitVRLittleEndian.encode() not in data[:4096]:
+    if uid.DeflatedExplicitVRLittleEndian.encode() not in data:
         return
-    start = 144 + int.from_bytes(data[140:144], "little")  # file meta ends there: (0002,0000) holds its length
-    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[start:], limits.max_file_bytes + 1)
+    # Where the file meta group ends is found as pydicom finds it: the length that it claims may be a lie.
+    stream = BytesIO(data)
+    read_preamble(stream, force=True)
+    meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != _FILE_META_GROUP)
+    if meta.get("TransferSyntaxUID") != uid.DeflatedExplicitVRLittleEndian:
+        return
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[stream.tell() :], limits.max_file_bytes + 1)
     if len(inflated) > limits.max_file_bytes:
         raise ImageReadError(
             ProblemReason.TOO_LARGE, f"a deflated data set of more than {limits.max_file_bytes:,} bytes"
@@ -116,13 +130,21 @@ def _check_inflated_size(data: bytes, limits: ReadLimits) -> None:
 
 def _check_radiograph(dataset: Dataset) -> None:
     """A data set that names neither class nor modality is taken as what the manifest says it is, like a PNG."""
-    sop_class = uid.UID(_text(dataset, "SOPClassUID") or "")
-    modality = _text(dataset, "Modality")
+    sop_class = uid.UID(text_of(dataset, "SOPClassUID") or "")
+    modality = text_of(dataset, "Modality")
     if sop_class and sop_class not in _RADIOGRAPHS | _SECONDARY_CAPTURES:
-        raise _not_a_radiograph(f"{sop_class.name} ({modality or 'no modality'})")
+        raise _not_a_radiograph(f"{_name(sop_class)} ({modality or 'no modality'})")
     allowed = _CAPTURE_MODALITIES if sop_class in _SECONDARY_CAPTURES else _XRAY_MODALITIES
     if modality and modality not in allowed:
-        raise _not_a_radiograph(f"modality {modality}, {sop_class.name or 'no SOP class'}")
+        raise _not_a_radiograph(f"modality {modality}, {_name(sop_class)}")
+
+
+def _name(sop_class: uid.UID) -> str:
+    """A class by its name in the standard; what else stands there is not quoted."""
+    if not sop_class:
+        return "no SOP class"
+    name = sop_class.name  # of an unknown one: itself
+    return name if name != str(sop_class) else "an unknown SOP class"
 
 
 def _not_a_radiograph(what: str) -> ImageReadError:
@@ -148,9 +170,12 @@ def _header(dataset: Dataset, limits: ReadLimits) -> ImageHeader:
     return ImageHeader(columns, rows, bits, photometric, "DICOM")
 
 
-def _text(dataset: Dataset, keyword: str) -> str | None:
-    value = dataset.get(keyword)
-    return vocabulary.known(str(value)) if value is not None else None
+def text_of(dataset: Dataset, keyword: str) -> str | None:
+    """The text of an element. A length that is too long swallows the elements behind it, the patient's name among
+    them, but also their tags, which are no text: such a value counts as unknown.
+    """
+    value = str(dataset.get(keyword) or "").strip("\0 ")
+    return vocabulary.known(value) if value.isprintable() else None
 
 
 def _pseudonym(identity: str | None, salt: str) -> str | None:

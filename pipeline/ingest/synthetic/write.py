@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image
@@ -18,8 +15,11 @@ from pipeline.artifacts import atomic_folder, read_json, write_json, write_text
 from pipeline.errors import InputError
 from pipeline.ingest.synthetic.dicom import dicom_file
 from pipeline.ingest.synthetic.phantom import Phantom, PhantomSpec, Source, render
+from pipeline.integrity import present, seal
+from pipeline.locks import locked
 from pipeline.progress import Progress, silent
 from pipeline.randomness import numpy_generator
+from pipeline.spread import mapper
 
 _TASK = 8
 """Images one worker makes at a time."""
@@ -46,18 +46,25 @@ def generate(spec: PhantomSpec, folder: Path, *, workers: int = 1, progress: Pro
         InputError: `folder` holds something else.
         StorageError: the disk is full or not ours to write.
     """
-    if folder.exists():
-        _check_same(spec, folder)
-        return folder
+    with locked(folder, "generates phantoms"):
+        if not present(folder):
+            _generate(spec, folder, workers, progress)
+        else:
+            _check_same(spec, folder)
+    return folder
+
+
+def _generate(spec: PhantomSpec, folder: Path, workers: int, progress: Progress) -> None:
     with atomic_folder(folder) as working:
         made: list[Made] = []
-        for batch in _run(list(_jobs(spec, working)), workers):
-            made += batch
-            progress("generate phantoms", len(made), spec.images + spec.other_source_images)
+        with mapper(workers, together=1) as spread:
+            for batch in spread(_make, list(_jobs(spec, working))):
+                made += batch
+                progress("generate phantoms", len(made), spec.images + spec.other_source_images)
         _write_table(working / "phantoms.csv", _IMAGE_COLUMNS, [row for row, _ in made])
         _write_table(working / "marks.csv", _MARK_COLUMNS, [mark for _, marks in made for mark in marks])
         write_json(working / _TRUTH, asdict(spec))
-    return folder
+        seal(working)
 
 
 def _check_same(spec: PhantomSpec, folder: Path) -> None:
@@ -74,15 +81,6 @@ def _jobs(spec: PhantomSpec, folder: Path) -> Iterator[Job]:
         (folder / source).mkdir()
         for start in range(0, count, _TASK):
             yield spec, source, range(start, min(start + _TASK, count)), folder
-
-
-def _run(jobs: list[Job], workers: int) -> Iterator[list[Made]]:
-    if workers == 1:
-        yield from map(_make, jobs)
-        return
-    # Each worker is one core's worth; OpenCV's own threads would only fight over the same cores.
-    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        yield from pool.map(_make, jobs)
 
 
 def _make(job: Job) -> list[Made]:

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from pipeline.artifacts import storage_errors
 from pipeline.errors import InputError, did_you_mean
+from pipeline.storage import storage_errors
 
 _FORMS = "Give a path, sqlite:///path or postgresql://user:password@host:port/database."
 _SSL_MODES = ("disable", "require", "verify-full")

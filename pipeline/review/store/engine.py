@@ -26,6 +26,8 @@ from pipeline.review.store.schema import BEGIN, bring_to_head, require_head
 
 BUSY_SECONDS = 30
 """How long a writer waits for writers of other processes."""
+SILENCE_SECONDS = 120
+"""After how long a PostgreSQL server that does not answer counts as gone; no statement of ours takes as long."""
 _SNAPSHOT = "review_snapshot"
 """Execution option of transactions that only read."""
 CACHE_KIB = 65_536
@@ -85,6 +87,8 @@ class Store:
                 f"The review's database {self.where} could not be used ({error.orig}). Nothing was changed; try again, "
                 "and see that the database is reachable, writable, and its disk not full."
             ) from error
+        except TimeoutError as error:
+            raise StorageError(_silent(self.engine.url)) from error
 
 
 def open_store(place: str | Path, *, migrate: bool = True) -> Store:
@@ -113,10 +117,20 @@ def open_store(place: str | Path, *, migrate: bool = True) -> Store:
             f"The review's database {shown(url)} cannot be used ({_reason(error)}). Check the path or the URL, the "
             "user's password and rights, and that the server runs."
         ) from error
+    except TimeoutError as error:
+        engine.dispose()
+        raise StorageError(_silent(url)) from error
     except BaseException:
         engine.dispose()
         raise
     return Store(engine)
+
+
+def _silent(url: URL) -> str:
+    return (
+        f"The review's database {shown(url)} has not answered for {SILENCE_SECONDS} s. Nothing was changed; try again "
+        "when its server runs."
+    )
 
 
 def _reason(error: DBAPIError | sqlite3.Error) -> str:
@@ -128,7 +142,7 @@ def _reason(error: DBAPIError | sqlite3.Error) -> str:
 def _engine(url: URL, arguments: dict[str, Any]) -> Engine:
     pool = {"pool_size": 10, "max_overflow": 40}
     if url.get_backend_name() != "sqlite":
-        engine = create_engine(url, connect_args=arguments, pool_pre_ping=True, **pool)
+        engine = create_engine(url, connect_args={"timeout": SILENCE_SECONDS, **arguments}, pool_pre_ping=True, **pool)
         event.listen(engine, "begin", _hold_still)
         return engine
     engine = create_engine(url, connect_args={"timeout": BUSY_SECONDS, **arguments}, **pool)

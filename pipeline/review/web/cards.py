@@ -13,10 +13,11 @@ import pandas as pd
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from pipeline.artifacts import read_json, storage_errors
+from pipeline.artifacts import read_json
 from pipeline.review.store.tables import Item, Region
 from pipeline.review.values import Actor, FindingView, Verdict
 from pipeline.review.web.charts import Chart, charts, interval_words, percent
+from pipeline.storage import storage_errors
 from pipeline.types import Box, StoreTransform
 
 

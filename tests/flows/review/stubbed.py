@@ -1,7 +1,8 @@
-"""What `flows.deployments` serves, with stages that take no time; loaded again by every flow run that it starts."""
+"""What `cxr-audit serve` serves, with stages that take no time; loaded again by every flow run that it starts."""
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -80,4 +81,6 @@ if __name__ == "__main__":
     for each in served:
         each.entrypoint = f"tests.flows.review.stubbed.{names.get(each.flow_name, each.flow_name)}"
     deployments.deployments = lambda: served
-    sys.exit(deployments.main())
+    deployments.register()
+    worker = [sys.executable, "-m", "prefect", "worker", "start", "--pool", deployments.POOL, "--type", "process"]
+    os.execv(sys.executable, worker)

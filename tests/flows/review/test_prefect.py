@@ -20,7 +20,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from flows.deployments import AUTOMATION
+from flows.deployments import CRASHED
 from flows.review.announce import announce
 from flows.review.jobs import Jobs
 from pipeline.artifacts import write_json
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], fits: Callable[[T], bool], seconds: float = 60) -> T:
+def until(look: Callable[[], T], fits: Callable[[T], bool], seconds: float = 120) -> T:
     deadline = time.monotonic() + seconds
     while not fits(found := look()):
         assert time.monotonic() < deadline, found
@@ -45,10 +45,10 @@ def until(look: Callable[[], T], fits: Callable[[T], bool], seconds: float = 60)
 def client(
     prefect_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[SyncPrefectClient]:
-    """A client of a server whose deployments are served by `flows.deployments`; all end with the test."""
+    """A client of a server whose deployments a worker serves; all end with the test."""
     url = prefect_environment["PREFECT_API_URL"]
     log = tmp_path_factory.mktemp("served") / "log.txt"
-    environment = {**prefect_environment, "PREFECT_RUNNER_POLL_FREQUENCY": "1", "PREFECT_LOGGING_LEVEL": "INFO"}
+    environment = {**prefect_environment, "PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_LOGGING_LEVEL": "INFO"}
     root = Path(__file__).resolve().parents[3]
     with log.open("wb") as stream, pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: url}):
         patch.setenv("PREFECT_API_URL", url)
@@ -62,7 +62,7 @@ def client(
         )
         try:
             with get_client(sync_client=True) as client:
-                until(lambda: client.read_automations_by_name(AUTOMATION), bool)  # registered last
+                until(lambda: client.read_automations_by_name(CRASHED), bool)  # registered last
                 yield client
         finally:
             os.killpg(runner.pid, signal.SIGTERM)

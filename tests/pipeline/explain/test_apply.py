@@ -12,7 +12,7 @@ import zarr
 
 from pipeline.artifacts import sha256_tree, write_json
 from pipeline.config import ExplainConfig
-from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_version
+from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, open_version, write_version
 from pipeline.errors import EmptyResultError
 from pipeline.explain import choose_rows, create, explain_dataset, explain_image
 
@@ -128,9 +128,9 @@ def test_result_does_not_depend_on_batches(conv_square, toy_spec, dataset, tmp_p
 
 
 def test_no_more_than_a_batch_is_read_at_a_time(conv_square, toy_spec, dataset, tmp_path, monkeypatch):
-    asked = []
-    read = dataset.tensor
-    monkeypatch.setattr(dataset, "tensor", lambda rows: asked.append(len(rows)) or read(rows))
+    asked, opened = [], open_version(dataset.path)
+    read = opened.tensor
+    monkeypatch.setattr(opened, "tensor", lambda rows: asked.append(len(rows)) or read(rows))
     explain(conv_square, toy_spec, dataset, tmp_path)
     assert max(asked) == CONFIG.batch_size
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pipeline.dataset import IMAGE_COLUMNS, DatasetMeta, DatasetVersion, write_version
 from pipeline.flag import parts
 from pipeline.flag.detect_dataset import REGION_COLUMNS, detect_dataset
+from pipeline.spread import processes
 from pipeline.types import Box, Region, StoreTransform
 
 DETECTION = importlib.import_module("pipeline.flag.detect_dataset")  # the package exports a function of that name
@@ -63,6 +64,7 @@ def test_boxes_are_original_pixels_in_image_order(dataset: DatasetVersion, tmp_p
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "regions.parquet"), table)
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_goes_on_where_it_stopped(
     dataset: DatasetVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -90,7 +92,7 @@ def test_an_interrupted_search_goes_on_where_it_stopped(
 def test_the_number_of_processes_changes_no_byte(tmp_path: Path) -> None:
     dataset = version(tmp_path / "v", parts.PART + 3)
     one = detect_dataset(dataset, tmp_path / "one.parquet")
-    detect_dataset(dataset, tmp_path / "two.parquet", workers=2)
+    detect_dataset(dataset, tmp_path / "two.parquet", spread=processes(2))
     assert len(one) == (len(dataset) + 1) // 2
     assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
 

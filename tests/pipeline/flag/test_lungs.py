@@ -151,7 +151,7 @@ def phantom_version(tmp_path: Path) -> DatasetVersion:
 
 def test_lungs_of_a_dataset(phantom_version: DatasetVersion, tmp_path: Path) -> None:
     rows = phantom_version.rows("test")[:5]
-    table = lungs_dataset(phantom_version, tmp_path / "lungs", rows, load_segmenter())
+    table = lungs_dataset(phantom_version, tmp_path / "lungs", rows, load_segmenter)
     again, masks = read_lungs(tmp_path / "lungs")
     assert table.equals(again)
     assert list(table) == list(COLUMNS)
@@ -168,7 +168,7 @@ def test_images_without_lungs_are_reported(phantom_version: DatasetVersion, tmp_
     blank = derive_version(
         phantom_version, tmp_path / "blank", rows, lambda _, images: torch.zeros_like(images), "blank", {}
     )
-    table = lungs_dataset(blank, tmp_path / "lungs", np.arange(2), load_segmenter())
+    table = lungs_dataset(blank, tmp_path / "lungs", np.arange(2), load_segmenter)
     assert table["found"].tolist() == [False, False]
     assert table["share"].tolist() == [0, 0]
 
@@ -176,7 +176,7 @@ def test_images_without_lungs_are_reported(phantom_version: DatasetVersion, tmp_
 def test_an_interrupted_search_resumes(
     phantom_version: DatasetVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pipeline.flag.lungs_dataset.SHARD", 2)
+    monkeypatch.setattr("pipeline.flag.lungs_dataset.PART", 2)
     rows = np.arange(5)
     segmenter, calls = load_segmenter(), []
 
@@ -187,18 +187,18 @@ def test_an_interrupted_search_resumes(
         return segmenter(images)
 
     with pytest.raises(KeyboardInterrupt):
-        lungs_dataset(phantom_version, tmp_path / "lungs", rows, counted)
+        lungs_dataset(phantom_version, tmp_path / "lungs", rows, lambda: counted)
     (tmp_path / "whole").mkdir()
     calls.clear()
-    table = lungs_dataset(phantom_version, tmp_path / "lungs", rows, counted)
+    table = lungs_dataset(phantom_version, tmp_path / "lungs", rows, lambda: counted)
     assert calls == [2, 1], "the first two images were done"
-    whole = lungs_dataset(phantom_version, tmp_path / "afresh", rows, segmenter)
+    whole = lungs_dataset(phantom_version, tmp_path / "afresh", rows, lambda: segmenter)
     assert table.equals(whole)
     assert np.array_equal(np.asarray(read_lungs(tmp_path / "lungs")[1]), np.asarray(read_lungs(tmp_path / "afresh")[1]))
 
 
 def test_no_rows_give_an_empty_table(phantom_version: DatasetVersion, tmp_path: Path) -> None:
-    table = lungs_dataset(phantom_version, tmp_path / "lungs", np.array([], dtype=np.int64), load_segmenter())
+    table = lungs_dataset(phantom_version, tmp_path / "lungs", np.array([], dtype=np.int64), load_segmenter)
     assert list(table) == list(COLUMNS)
     assert not len(table)
 

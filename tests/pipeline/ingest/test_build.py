@@ -29,6 +29,7 @@ from pipeline.errors import EmptyResultError, InputError, IntegrityError, Storag
 from pipeline.ingest import Manifest, SourceRows, data_quality, ingest
 from pipeline.ingest.decode import image_id
 from pipeline.ingest.sources import PROBLEM_COLUMNS, ROW_COLUMNS
+from pipeline.spread import processes
 
 CONFIG = IngestConfig(store_size=64, min_side=16, max_pixels=1_000_000, max_file_bytes=2_000_000)
 CLASSES = ("covid", "other")
@@ -248,7 +249,7 @@ class TestRefusals:
             study.ingest(progress=meddle)
 
     def test_a_shard_of_refusals_only(self, study, monkeypatch):
-        monkeypatch.setattr("pipeline.ingest.shards.SHARD", 2)
+        monkeypatch.setattr("pipeline.ingest.shards.FILES", 2)
         noise = png(np.random.default_rng(0).integers(0, 256, (60, 60)).astype(np.uint8))
         for name in ("a", "b"):  # a sound header, and data that end early
             study.rows.insert(4, {**study.rows[0], "path": f"{name}.png"})
@@ -287,7 +288,7 @@ class TestVersions:
         study.problems.append({"path": "x", "reason": "missing-label", "detail": ""})
         study.add("bad.dcm", dicom(None))
         alone = study.ingest()
-        together = replace(study, workspace=tmp_path / "two").ingest(workers=2)
+        together = replace(study, workspace=tmp_path / "two").ingest(spread=processes(2))
         assert sha256_tree(together.path) == sha256_tree(alone.path)
 
 
@@ -299,7 +300,7 @@ sys.path.insert(0, str(Path({here!r}).parent))
 from test_build import Study
 def die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
-shards.SHARD = 5
+shards.FILES = 5
 if {moment!r} == "between shards":
     progress = lambda stage, done, total: die() if (stage, done) == ("read images", 5) else None
 else:
@@ -307,7 +308,7 @@ else:
 if {moment!r} == "within a shard":
     shards.DatasetWriter.write_shard.__globals__["write_parquet"] = die
 if {moment!r} == "before the end":
-    build.drop_refused = die
+    build._check_sum = die
 Study(Path({root!r}), Path({workspace!r}), {rows!r}, []).ingest(progress=progress)
 """
 
@@ -315,7 +316,7 @@ Study(Path({root!r}), Path({workspace!r}), {rows!r}, []).ingest(progress=progres
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["between shards", "within a shard", "before the end"])
 def test_killed_and_run_again_gives_the_same_bytes(study, tmp_path, monkeypatch, moment):
-    monkeypatch.setattr("pipeline.ingest.shards.SHARD", 5)
+    monkeypatch.setattr("pipeline.ingest.shards.FILES", 5)
     undisturbed = study.ingest()
     killed = replace(study, workspace=tmp_path / "killed")
     names = {"root": str(study.root), "workspace": str(killed.workspace), "rows": study.rows}
@@ -330,7 +331,7 @@ def test_killed_and_run_again_gives_the_same_bytes(study, tmp_path, monkeypatch,
 
 
 def test_resuming_does_not_decode_finished_shards(study, monkeypatch):
-    monkeypatch.setattr("pipeline.ingest.shards.SHARD", 5)
+    monkeypatch.setattr("pipeline.ingest.shards.FILES", 5)
     asked: list[str] = []
 
     def stop(stage: str, done: int, total: int) -> None:

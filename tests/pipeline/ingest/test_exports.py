@@ -10,7 +10,7 @@ import pytest
 
 import pipeline.ingest
 from pipeline.errors import CxrAuditError
-from pipeline.ingest.workers import mapper
+from pipeline.spread import mapper
 
 
 def test_every_public_name_is_there():
@@ -24,7 +24,7 @@ def test_every_public_name_is_there():
 @pytest.mark.slow
 def test_manifests_and_decoding_workers_do_without_torch():
     script = (
-        "import sys, pipeline.ingest.decode; from pipeline.ingest import find_manifest; print('torch' in sys.modules)"
+        "import sys, pipeline.ingest.shards; from pipeline.ingest import find_manifest; print('torch' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"

@@ -1,0 +1,58 @@
+"""Logs of flows: where they go, how much is said, and what a person sees of them on stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from rich.markup import escape
+
+from flows.console import stderr
+from flows.workspace import LOG_ENVIRONMENT, Workspace
+from pipeline import logs
+from pipeline.errors import InputError, did_you_mean
+
+LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def log_level() -> int:
+    """`CXR_AUDIT_LOG_LEVEL`, info by default.
+
+    Raises:
+        InputError: there is no such level.
+    """
+    name = os.environ.get(LOG_ENVIRONMENT) or "info"
+    if name.lower() not in LEVELS:
+        raise InputError(f"{LOG_ENVIRONMENT}={name}: no such level. {did_you_mean(name, LEVELS)}")
+    return LEVELS[name.lower()]
+
+
+@contextmanager
+def logged(workspace: Path) -> Iterator[None]:
+    """Write logs to `<workspace>/logs/` and our own warnings to stderr while the block runs.
+
+    Raises:
+        InputError: `CXR_AUDIT_LOG_LEVEL` names no level.
+    """
+    ours, person = logging.getLogger(logs.LOGGER), _Person(logging.WARNING)
+    with logs.logging_to(Workspace(workspace).logs, log_level()):
+        shown = any(isinstance(each, _Person) for each in ours.handlers)
+        if not shown:
+            ours.addHandler(person)
+        try:
+            yield
+        finally:
+            ours.removeHandler(person)
+
+
+class _Person(logging.Handler):
+    """Our warnings for the person who started the command; errors are told once, by the command that they end."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One line, above the progress bars."""
+        if record.levelno == logging.WARNING and record.name != f"{logs.LOGGER}.warnings":
+            stderr.print(f"[yellow]Warning:[/] {escape(record.getMessage())}", soft_wrap=True)
