@@ -18,14 +18,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 import psutil
 
 from pipeline.errors import IntegrityError
 from pipeline.locks import locked
 from pipeline.storage import storage_errors
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _SOURCE_ROOT = Path(__file__).resolve().parent.parent
 _FORGOTTEN = 24 * 3600
@@ -191,6 +193,8 @@ def read_parquet(path: Path) -> pd.DataFrame:
     Raises:
         IntegrityError: the file is missing, truncated or not Parquet.
     """
+    import pandas as pd
+
     try:
         return pd.read_parquet(path, engine="pyarrow")
     except (OSError, ValueError) as error:

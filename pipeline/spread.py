@@ -57,6 +57,10 @@ class Spread(Protocol):
         """Do the parts whose target is not there; yields once for each, when it is done, in any order."""
 
 
+class WorkerDiedError(CxrAuditError):
+    """A process that did a part died: by a decoder's crash, or for lack of memory."""
+
+
 P = TypeVar("P", bound=Part)
 
 
@@ -75,7 +79,7 @@ def here(parts: Sequence[Part]) -> Iterator[None]:
 def processes(workers: int) -> Spread:
     """A `Spread` over `workers` processes of this machine, but for networks: their threads use all cores from here.
 
-    A process that dies raises `CxrAuditError`.
+    A process that dies raises `WorkerDiedError`.
     """
 
     def spread(parts: Sequence[Part]) -> Iterator[None]:
@@ -147,7 +151,7 @@ def mapper(workers: int, *, together: int = 4) -> Iterator[Mapper]:
         together: calls that are sent to a process in one message.
 
     Raises:
-        CxrAuditError: a process died, by a decoder's crash or for lack of memory.
+        WorkerDiedError: a process died, by a decoder's crash or for lack of memory.
     """
     if workers <= 1:
         yield map
@@ -167,7 +171,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         try:
             yield pool
         except BrokenProcessPool as error:
-            raise CxrAuditError(
+            raise WorkerDiedError(
                 "A worker process died while reading images: memory ran out, or a decoder crashed on a damaged file. "
                 "Run again with fewer --workers: what was finished is kept. If that dies too, a file there is bad."
             ) from error

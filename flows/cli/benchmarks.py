@@ -148,6 +148,7 @@ def _options(texts: list[str]) -> dict[str, dict[str, Any]]:
     """`NAME.KEY=VALUE` by name and key; values are read as YAML, so that numbers and lists are what they look like."""
     import yaml
 
+    from pipeline import plain_yaml
     from pipeline.explain.registry import method
 
     found: dict[str, dict[str, Any]] = {}
@@ -157,7 +158,10 @@ def _options(texts: list[str]) -> dict[str, dict[str, Any]]:
         if not (equals and dot and key):
             raise typer.BadParameter(f"--option {text!r}: NAME.KEY=VALUE is needed, e.g. rise.masks=500.")
         method(name)
-        found.setdefault(name, {})[key] = yaml.safe_load(value)
+        try:
+            found.setdefault(name, {})[key] = plain_yaml.load(value)
+        except yaml.YAMLError as error:
+            raise typer.BadParameter(f"--option {text!r}: the value is not plain YAML: {error}") from error
     return found
 
 

@@ -24,9 +24,9 @@ from flows.cluster.task import do_part
 from flows.cluster.versions import Versions, require_same, require_same_workspace, versions
 from flows.mirror.places import MIRROR
 from pipeline.artifacts import write_text
-from pipeline.errors import CxrAuditError, InputError
+from pipeline.errors import InputError
 from pipeline.logs import carried
-from pipeline.spread import Part, Spread, undone
+from pipeline.spread import Part, Spread, WorkerDiedError, undone
 
 _AHEAD = 3
 """Parts handed to the cluster for each of its threads: enough that none waits, few enough to keep in mind."""
@@ -127,7 +127,7 @@ def _raise_what_failed(future: PrefectDaskFuture[None]) -> None:
     try:
         future.result()
     except KilledWorker as error:
-        raise CxrAuditError(
+        raise WorkerDiedError(
             f"A part of the work killed {error.allowed_failures + 1} workers of the cluster one after the other, most "
             "likely for lack of memory. Give workers more memory, or fewer of them to a machine; what was finished is "
             "kept, and the same command resumes."

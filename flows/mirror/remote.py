@@ -66,7 +66,8 @@ class Remote:
         with self._errors(f"list {folder}"):
             found = self._store.find(self._full(folder))
         below = self._full(folder).rstrip("/") + "/"  # some stores list a folder that has just been emptied itself
-        return sorted(name[len(self._root) + 1 :] for name in found if name.startswith(below))
+        whole = (name for name in found if not name.endswith(".partial"))  # in a shared folder: being written
+        return sorted(name[len(self._root) + 1 :] for name in whole if name.startswith(below))
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove objects; one that is gone already does not matter."""
@@ -141,7 +142,7 @@ class Remote:
     def _link(target: Path, content: bytes) -> None:
         """Write a file of a shared folder at once, unless it exists."""
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}.{get_ident()}")
+        temporary = target.with_name(f".{target.name}.{socket.gethostname()}.{os.getpid()}.{get_ident()}.partial")
         try:
             temporary.write_bytes(content)
             os.link(temporary, target)

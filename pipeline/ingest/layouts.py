@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from functools import partial
@@ -138,8 +139,17 @@ def _from_row(
 
 
 def _existing(data_root: Path, path: PurePosixPath, extensions: tuple[str, ...]) -> str | None:
-    names = [path.name, *(path.name + extension for extension in extensions)]
-    return next((str(path.with_name(name)) for name in names if (data_root / path.with_name(name)).is_file()), None)
+    spellings = (f"{path}{extension}" for extension in ("", *extensions))
+    return next((file for file in spellings if _is_file(data_root / file)), None)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
 
 
 def _candidate(source: TableSource, file: str, row: dict[str, str], place: str) -> Candidate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.dataset import IMAGE_COLUMNS, DatasetWriter
-from pipeline.ingest.decode import Decoded, Refused, decode
+from pipeline.ingest.decode import Decoded, Refused
 from pipeline.ingest.previous import HEADER, headers_table, opened
 from pipeline.ingest.readers import ReadLimits
+from pipeline.ingest.sacrifice import Marks
 from pipeline.progress import Progress
 from pipeline.spread import Spread, undone
 
@@ -46,14 +48,16 @@ def write_shards(
 
     Shards that an interrupted attempt finished are kept. Memory holds the stored pixels of one shard a process.
     """
+    marks = _marks(writer.folder)
     shards = [
         _Shard(writer.folder, writer.size, writer.dtype, number, files.iloc[start : start + FILES], reading)
         for number, start in enumerate(range(0, len(files), FILES))
     ]
     done = len(shards) - len(undone(shards))
-    for number, _ in enumerate(spread(shards), start=done + 1):
+    for number, _ in enumerate(marks.surviving(spread, shards), start=done + 1):
         progress("read images", min(number * FILES, len(files)), len(files))
     progress("read images", len(files), len(files))
+    shutil.rmtree(marks.folder, ignore_errors=True)
     return len(shards)
 
 
@@ -114,11 +118,18 @@ class _Shard:
     def _decoded(self) -> Iterator[Decoded | Refused]:
         """One result a file, in order; those of known files are taken over from the previous version."""
         how, known = self.reading, opened(self.reading.previous) if self.reading.previous else None
+        marks = _marks(self.folder)
         for path, name in zip(self.files["path"], self.files["file_sha256"], strict=True):
             if known is not None and name in known:
                 yield known.decoded(name)
             else:
-                yield decode(path, name, data_root=how.data_root, limits=how.limits, size=self.size, salt=how.salt)
+                yield marks.decoded(
+                    path, name, data_root=how.data_root, limits=how.limits, size=self.size, salt=how.salt
+                )
+
+
+def _marks(folder: Path) -> Marks:
+    return Marks(folder / "reading")
 
 
 def _records(table: pd.DataFrame) -> list[dict[str, Any]]:

@@ -89,12 +89,11 @@ def _read_text(path: Path, separator: str | None, encoding: str | None) -> pd.Da
 
 def _decode(path: Path, encoding: str | None) -> str:
     raw = path.read_bytes()
-    if raw.startswith(_UTF16_MARKS):
-        return raw.decode("utf-16")
-    tried = ["utf-8-sig", *([encoding] if encoding else []), "cp1252"]
+    marked = raw.startswith(_UTF16_MARKS)
+    tried = ["utf-16"] if marked else ["utf-8-sig", *([encoding] if encoding else []), "cp1252"]
     for candidate in tried:
         try:
             return raw.decode(candidate)
-        except UnicodeDecodeError:
+        except UnicodeError:
             continue
     raise InputError(f"{path} is in none of the encodings {', '.join(tried)}. Name the right one as 'encoding'.")

@@ -48,6 +48,7 @@ class Tally:
             if verdict.peak > self.peak:
                 self.peak, self.largest = verdict.peak, str(inputs[0])
         if verdict.failed:
+            sys.stderr.write("".join(f"FAILED {each}  # {verdict.outcome}\n" for each in inputs))
             self.failures += [(each, verdict.outcome) for each in inputs]
 
 
@@ -55,7 +56,8 @@ def main() -> int:
     asked = _arguments()
     kinds = tuple(asked.kind or KINDS)
     started = monotonic()
-    inputs = [Input.drawn(asked.seed, number, kinds, from_real=not asked.generated) for number in range(asked.count)]
+    numbers = range(asked.first, asked.first + asked.count)
+    inputs = [Input.drawn(asked.seed, number, kinds, from_real=not asked.generated) for number in numbers]
     shares = [inputs[start :: asked.workers] for start in range(asked.workers)]
     with ThreadPoolExecutor(asked.workers) as pool:
         tallies = list(pool.map(partial(_judge_all, seconds=asked.seconds), shares))
@@ -69,6 +71,7 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m tests.fuzz", description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=10_000, help="how many inputs")
+    parser.add_argument("--first", type=int, default=0, help="number of the first: a run can be done in slices")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other inputs")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--kind", choices=KINDS, action="append", help="only these; may be given several times")
@@ -83,8 +86,8 @@ def _judge_all(inputs: list[Input], seconds: float) -> Tally:
     with Sandbox(seconds=seconds) as sandbox:
         for number, each in enumerate(inputs, start=1):
             tally.add(each.kind, sandbox.judge(each), (each,))
-            if number % 500 == 0:
-                sys.stderr.write(f"{number} of {len(inputs)}, {len(tally.failures)} failed\n")
+            if number % 100 == 0:
+                sys.stderr.write(f"{number} of {len(inputs)} of this worker, {len(tally.failures)} failed\n")
         failed = {each for each, _ in tally.failures}
         for batch in _batches([each for each in inputs if each.kind in IMAGES and each not in failed]):
             verdict = sandbox.judge(*batch)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from pipeline.cleanse.repairs.recipe import read_recipe
@@ -104,8 +105,9 @@ def _judge_table(kind: str) -> Callable[[bytes], str]:
 
     def judged(data: bytes) -> str:
         with _study() as root:
-            (root / name).write_bytes(data)
-            (root / "manifest.yaml").write_text(manifest)
+            tabs = b"\t" in data.partition(b"\n")[0]
+            (root / (name.replace("csv", "tsv") if tabs else name)).write_bytes(data)
+            (root / "manifest.yaml").write_text(manifest.replace("table.csv", "table.tsv") if tabs else manifest)
             try:
                 found = read_rows(load_manifest(root / "manifest.yaml"), root)
             except ManifestError as error:
@@ -176,9 +178,10 @@ def _judge_ingest(files: list[bytes], root: Path) -> str:
     manifest = load_manifest(root / "manifest.yaml")
     config = IngestConfig(store_size=64, min_side=32)
     version = ingest(manifest, read_rows(manifest, root), root, root / "datasets", config, 0)
+    problems = pd.read_parquet(version.path / "problems.parquet")
     sound = version.images["path"].str.contains("sound").sum()
-    if len(version.images) + len(version.problems) != met or sound != 2 * GOOD:
+    if len(version.images) + len(problems) != met or sound != 2 * GOOD:
         raise WrongOutcomeError(
-            f"of {met} files {len(version.images)} images ({sound} sound) and {len(version.problems)} problems came out"
+            f"of {met} files {len(version.images)} images ({sound} sound) and {len(problems)} problems came out"
         )
     return f"ingest of {len(files)}"

@@ -48,6 +48,7 @@ def dataset(root: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["file", "s3"], indirect=True)
 def test_workers_with_mirrors_of_their_own_give_the_same_table(url, tmp_path, monkeypatch):
     monkeypatch.setenv("CXR_AUDIT_MIRROR", str(tmp_path / "flow"))
