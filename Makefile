@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 OPENCV := $(shell grep '^opencv-python-headless==' constraints.txt)
 
-.PHONY: venv demo test check bench clean
+.PHONY: venv demo test check bench fuzz clean
 
 venv: $(STAMP)
 
@@ -36,6 +36,9 @@ test: venv
 
 bench: venv
 	$(BIN)/python -m tests.bench
+
+fuzz: venv
+	$(BIN)/python -W ignore -m tests.fuzz --count 10000
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist build

@@ -15,6 +15,7 @@ from flows.drift import since_accepted
 from flows.growing import Growth, Known, earlier_audits, followed
 from flows.history import remember
 from flows.keys import Keys
+from flows.mirror import refresh
 from flows.observed import observed
 from flows.request import AuditRequest
 from flows.results import RunResult
@@ -106,6 +107,7 @@ def find_shortcuts(request: AuditRequest, steps: Steps) -> Audited:
     if growth:
         key = content_hash([growth.since.run.name, dataset.name])
         steps.once(folder, GROWN, key, lambda: tell(growth))
+    refresh(request.workspace, dataset=dataset.parent.name)
     since_accepted(run, steps)
     remember(run, dataset.parent.name)
     return audited
@@ -137,6 +139,7 @@ def _followed(request: AuditRequest, workspace: Workspace, config: AuditConfig) 
     """The audit that this one goes on from, where it is to."""
     if not request.grow:
         return None
+    refresh(workspace.path, dataset=data.name_of(request))
     audits = earlier_audits(workspace, data.name_of(request))
     return followed(audits, config, retrained=request.model is None)
 

@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from xml.etree import ElementTree
 
 from flows.acceptance import accepted, dataset_of
+from flows.mirror import refresh
 from flows.results import AT_LEAST
 from flows.workspace import Workspace
 from pipeline.artifacts import read_json, write_text
@@ -43,6 +44,8 @@ def need_accepted(workspace: Workspace, dataset: str, fail_on: Collection[str]) 
         InputError: none is accepted.
     """
     asked = sorted(_NEED_ACCEPTED.intersection(fail_on))
+    if asked:
+        refresh(workspace.path, dataset=dataset)
     if asked and accepted(workspace, dataset) is None:
         raise InputError(
             f"--fail-on {' and '.join(asked)} compares with an accepted audit of {dataset}, and none is accepted. "

@@ -39,7 +39,7 @@ def logged(workspace: Path) -> Iterator[None]:
         InputError: `CXR_AUDIT_LOG_LEVEL` names no level.
     """
     ours, person = logging.getLogger(logs.LOGGER), _Person(logging.WARNING)
-    with logs.logging_to(Workspace(workspace).logs, log_level()):
+    with _only_once(), logs.logging_to(Workspace(workspace).logs, log_level()):
         shown = any(isinstance(each, _Person) for each in ours.handlers)
         if not shown:
             ours.addHandler(person)
@@ -47,6 +47,25 @@ def logged(workspace: Path) -> Iterator[None]:
             yield
         finally:
             ours.removeHandler(person)
+
+
+@contextmanager
+def _only_once() -> Iterator[None]:
+    """Keep our records from Prefect's handlers of the root, which would print each of them across the progress bars."""
+    root = logging.getLogger()
+    theirs = (each for each in root.handlers if type(each).__module__.startswith("prefect."))
+    others = [each for each in theirs if _not_ours not in each.filters]
+    for handler in others:
+        handler.addFilter(_not_ours)
+    try:
+        yield
+    finally:
+        for handler in others:
+            handler.removeFilter(_not_ours)
+
+
+def _not_ours(record: logging.LogRecord) -> bool:
+    return not record.name.startswith(logs.LOGGER)
 
 
 class _Person(logging.Handler):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import logging
 import os
+import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dask
-from distributed import Client, KilledWorker
-from distributed import as_completed as completed
+from distributed import Client, Future, KilledWorker, wait
 from prefect.client.orchestration import get_client
 from prefect.context import TaskRunContext
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -24,7 +26,7 @@ from flows.cluster.task import do_part
 from flows.cluster.versions import Versions, require_same, require_same_workspace, versions
 from flows.mirror.places import MIRROR
 from pipeline.artifacts import write_text
-from pipeline.errors import InputError
+from pipeline.errors import CxrAuditError, InputError
 from pipeline.logs import carried
 from pipeline.spread import Part, Spread, WorkerDiedError, undone
 
@@ -32,6 +34,17 @@ _AHEAD = 3
 """Parts handed to the cluster for each of its threads: enough that none waits, few enough to keep in mind."""
 _PATIENCE = 120
 """Seconds to wait for a first worker."""
+LONELY_SECONDS = 600.0
+"""To wait for another worker once none is left: a cluster that grows and shrinks may be between two jobs."""
+_LOOK = 5.0
+"""Seconds between two looks at who is there, while no part ends."""
+_SILENT = "its scheduler does not answer any more, or was started anew"
+
+_log = logging.getLogger("cxr_audit.parts")
+
+
+class ClusterLostError(CxrAuditError):
+    """The scheduler does not answer any more, or no worker is left."""
 
 
 @contextmanager
@@ -96,6 +109,7 @@ class OnCluster:
         """See `Spread`.
 
         Raises:
+            ClusterLostError: nobody is left to do a part.
             CxrAuditError: what a part raised, or that it killed several workers.
         """
         todo = undone(parts)
@@ -107,13 +121,43 @@ class OnCluster:
         names = (f"{title} {number} of {len(todo)}" for number in itertools.count(1))
         queue = (self._submitted(part, name, gpus) for part, name in zip(todo, names, strict=False))
         at_work = {future.wrapped_future: future for future in itertools.islice(queue, ahead)}
-        finished = completed(list(at_work), loop=self.runner.client.loop)  # type: ignore[no-untyped-call]
-        for done in finished:
-            _raise_what_failed(at_work.pop(done))
-            for future in itertools.islice(queue, 1):
-                at_work[future.wrapped_future] = future
-                finished.add(future.wrapped_future)  # type: ignore[no-untyped-call]
-            yield
+        while at_work:
+            for done in self._ended(at_work, gpus):
+                _raise_what_failed(at_work.pop(done))
+                at_work.update((future.wrapped_future, future) for future in itertools.islice(queue, 1))
+                yield
+
+    def _ended(self, at_work: Iterable[Future], gpus: bool) -> set[Future]:
+        """Some that have ended; waits for the first of them as long as there is a worker for it.
+
+        Raises:
+            ClusterLostError: nobody is there to wait for.
+        """
+        last_seen: float | None = None
+        while True:
+            try:
+                with self.runner.client.as_current():
+                    return set(wait(list(at_work), timeout=_LOOK, return_when="FIRST_COMPLETED").done)
+            except CancelledError as error:
+                raise _lost(_SILENT) from error
+            except TimeoutError:
+                last_seen = self._seen(last_seen, gpus)
+
+    def _seen(self, last_seen: float | None, gpus: bool) -> float | None:
+        """Since when there is nobody to do the work, None while there is.
+
+        Raises:
+            ClusterLostError: for too long.
+        """
+        workers = _workers(self.runner.client).values()
+        if any(worker.get("resources", {}).get("GPU") for worker in workers) if gpus else workers:
+            return None
+        if last_seen is None:
+            _log.warning("The cluster has no worker left for this: waiting %.0f s for another one.", LONELY_SECONDS)
+            return time.monotonic()
+        if time.monotonic() - last_seen > LONELY_SECONDS:
+            raise _lost(f"no worker has been there for {LONELY_SECONDS:.0f} s")
+        return last_seen
 
     def _submitted(self, part: Part, name: str, gpus: bool) -> PrefectDaskFuture[None]:
         task = do_part.with_options(task_run_name=name, tags=["gpu"] if part.network and gpus else [])
@@ -125,13 +169,26 @@ class OnCluster:
 
 def _raise_what_failed(future: PrefectDaskFuture[None]) -> None:
     try:
-        future.result()
+        future.result(timeout=LONELY_SECONDS)  # of a worker that died since, another one computes it again
+    except CancelledError as error:
+        raise _lost(_SILENT) from error
+    except TimeoutError as error:
+        if future.wrapped_future.done():  # it is what the part raised
+            raise
+        raise _lost(f"no worker has finished a lost part again within {LONELY_SECONDS:.0f} s") from error
     except KilledWorker as error:
         raise WorkerDiedError(
             f"A part of the work killed {error.allowed_failures + 1} workers of the cluster one after the other, most "
             "likely for lack of memory. Give workers more memory, or fewer of them to a machine; what was finished is "
             "kept, and the same command resumes."
         ) from error
+
+
+def _lost(what: str) -> ClusterLostError:
+    return ClusterLostError(
+        f"The Dask cluster is lost: {what}. What was finished is kept: start scheduler and workers again, and give the "
+        "same command with the scheduler's address, or without --cluster."
+    )
 
 
 def _connected(runner: DaskTaskRunner, cluster: str) -> Client:
@@ -147,7 +204,7 @@ def _connected(runner: DaskTaskRunner, cluster: str) -> Client:
 
 
 def _workers(client: Client) -> Mapping[str, Mapping[str, Any]]:
-    found: Mapping[str, Mapping[str, Any]] = client.scheduler_info(n_workers=-1)["workers"]
+    found: Mapping[str, Mapping[str, Any]] = client.scheduler_info(n_workers=-1).get("workers", {})
     return found
 
 

@@ -49,12 +49,13 @@ class Mirrors:
 kept_by(Mirrors())
 
 
-def refresh(workspace: Path, run_id: str | None = None) -> None:
+def refresh(workspace: Path, run_id: str | None = None, *, dataset: str = "*") -> None:
     """Bring runs that are kept elsewhere, with the data sets and classifiers that they are about.
 
     Args:
         workspace: any; nothing happens unless it is a mirror.
         run_id: a run's id or the beginning of one; None or `last`: the newest of every data set, and the accepted ones.
+        dataset: only of the data set of this name.
     """
     mirror = _mirror_of(workspace)
     if mirror is None:
@@ -62,7 +63,7 @@ def refresh(workspace: Path, run_id: str | None = None) -> None:
     known = mirror.runs()
     wanted = {name for name in known if run_id and name.startswith(run_id)}
     if run_id is None or run_id == "last":
-        wanted = set(_newest(mirror)) & set(known)
+        wanted = set(_newest(mirror, dataset)) & set(known)
     for name in sorted(wanted):
         _bring_all(workspace, name)
 
@@ -90,12 +91,12 @@ def refuse(workspace: Path, command: str) -> None:
         )
 
 
-def _newest(mirror: Mirror) -> list[str]:
-    """The last runs of every data set, and what is accepted; the small files that say so are brought first."""
+def _newest(mirror: Mirror, dataset: str) -> list[str]:
+    """The last runs of data sets of this name, and the accepted ones; the small files that say so are brought first."""
     for name in [each for folder in ("history", "accepted") for each in mirror.remote.names(folder)]:
         mirror.bring(mirror.root / name)
-    histories = [read_json(path)["runs"][-_LAST:] for path in mirror.root.glob("history/*.json")]
-    accepted = [read_json(path)["run"] for path in mirror.root.glob("accepted/*.json")]
+    histories = [read_json(path)["runs"][-_LAST:] for path in mirror.root.glob(f"history/{dataset}.json")]
+    accepted = [read_json(path)["run"] for path in mirror.root.glob(f"accepted/{dataset}.json")]
     return [*accepted, *(run for runs in histories for run in runs)]
 
 

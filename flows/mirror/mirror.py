@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import json
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from flows.mirror.index import (
-    LEDGER,
-    SHARED,
-    Index,
-    Kept,
-    comes_late,
-    files_of,
-    index_name,
-    is_run,
-    measured,
-    unit_of,
-)
+from flows.mirror.copying import Copying
+from flows.mirror.index import LEDGER, SHARED, Index, Kept, comes_late, files_of, index_name, is_run, unit_of
 from flows.mirror.lease import Lease
 from flows.mirror.places import id_of, url_of
 from flows.mirror.remote import Remote
 from pipeline.artifacts import canonical_json, read_json, write_json
 from pipeline.errors import IntegrityError, StorageError
 from pipeline.locks import holder_of
-from pipeline.storage import storage_errors
 
 
 @lru_cache(maxsize=8)
@@ -46,7 +34,7 @@ class Mirror:
         self.remote = remote
         self._indexes: dict[str, Index] = {}
         self._leases: dict[str, Lease] = {}
-        self._measured: dict[Path, tuple[tuple[int, int], Kept]] = {}
+        self._copying = Copying(root, remote)
         self._lock = threading.RLock()
 
     @property
@@ -145,9 +133,8 @@ class Mirror:
         index = self.index(unit)
         if index is None:
             return False
-        with self._working() as folder:
-            names = [name for name in index.files if not comes_late(unit, name)]
-            self._fetch(unit, index, names, folder)
+        names = [name for name in index.files if not comes_late(unit, name)]
+        with self._fetched(unit, index, names) as folder:
             (self.root / unit).parent.mkdir(parents=True, exist_ok=True)
             try:
                 folder.rename(self.root / unit)
@@ -162,9 +149,8 @@ class Mirror:
         names = [each for each in index.files if each == name or each.startswith(f"{name}/")] if index else []
         if index is None or not names:
             return False
-        with self._working() as folder:
-            self._fetch(unit, index, names, folder)
-            self._move(folder, self.root / unit, names)
+        with self._fetched(unit, index, names) as folder:
+            self._copying.move(folder, self.root / unit, names)
         return True
 
     def _bring_run(self, unit: str) -> bool:
@@ -175,10 +161,9 @@ class Mirror:
         index = self.index(unit, anew=True)
         if index is None or index.ledger is None:
             return run.exists()
-        wanted = [name for name, kept in index.files.items() if self._here(run / name) != kept]
-        with self._working() as folder:
-            self._fetch(unit, index, wanted, folder)
-            self._move(folder, run, wanted)
+        wanted = [name for name, kept in index.files.items() if self._measure(run / name) != kept]
+        with self._fetched(unit, index, wanted) as folder:
+            self._copying.move(folder, run, wanted)
         ledger = read_json(run / LEDGER) if (run / LEDGER).exists() else index.ledger
         merged = {**index.ledger, "artifacts": {**ledger["artifacts"], **index.ledger["artifacts"]}}
         if canonical_json(ledger) != canonical_json(merged) or not (run / LEDGER).exists():
@@ -189,11 +174,9 @@ class Mirror:
         if self.index(unit) is not None:
             return
         self._require_lease(unit)
-        folder = self.root / unit
-        files = files_of(folder)
-        index = Index({name: self._measure(path) for name, path in files.items()})
-        for batch in _batches(list(files)):
-            self.remote.put([(files[name], f"{unit}/{name}") for name in batch])
+        files = files_of(self.root / unit)
+        index = Index({name: self._copying.measure(path) for name, path in files.items()})
+        self._copying.put(unit, list(files))
         self._require_lease(unit)
         if not self.remote.create(index_name(unit), index.content()):
             other = Index.parse(self.remote.read(index_name(unit)) or b"")
@@ -210,7 +193,7 @@ class Mirror:
         run = self.root / unit
         before = self.index(unit) or Index({})
         files = files_of(run)
-        now = Index({name: self._measure(path) for name, path in files.items()}, read_json(run / LEDGER))
+        now = Index({name: self._copying.measure(path) for name, path in files.items()}, read_json(run / LEDGER))
         changed = {name for name, kept in before.files.items() if now.files.get(name) != kept}
         wanted = [name for name in files if before.files.get(name) != now.files[name]]
         if not changed and not wanted and before.ledger == now.ledger:
@@ -218,8 +201,7 @@ class Mirror:
         self._require_lease(unit)
         if changed:
             self._publish(unit, before.without(changed))
-        for batch in _batches(wanted):
-            self.remote.put([(files[name], f"{unit}/{name}") for name in batch])
+        self._copying.put(unit, wanted)
         self.remote.remove([f"{unit}/{name}" for name in changed if name not in files])
         self._require_lease(unit)
         self._publish(unit, now)
@@ -233,69 +215,22 @@ class Mirror:
         if unit in self._leases:
             self._leases[unit].require()
 
-    def _fetch(self, unit: str, index: Index, names: Iterable[str], folder: Path) -> None:
-        """Copy files of a folder into another one here, verified.
-
-        Raises:
-            IntegrityError: a file is not what its index says, or is missing, twice.
-        """
-        wanted = list(names)
-        for path in {(folder / name).parent for name in wanted}:
-            path.mkdir(parents=True, exist_ok=True)
-        with storage_errors(self.root):
-            for batch in _batches(wanted):
-                self.remote.get([(f"{unit}/{name}", folder / name) for name in batch])
-            for name in wanted:
-                if not _as_listed(folder / name, index.files[name]):
-                    self.remote.get([(f"{unit}/{name}", folder / name)])
-        wrong = next((name for name in wanted if not _as_listed(folder / name, index.files[name])), None)
-        if wrong is not None:
-            state = "not what was kept" if (folder / wrong).exists() else "missing"
+    @contextmanager
+    def _fetched(self, unit: str, index: Index, names: list[str]) -> Iterator[Path]:
+        """See `Copying.fetched`; of a folder that turned out damaged the index is forgotten."""
+        try:
+            with self._copying.fetched(unit, index, names) as folder:
+                yield folder
+        except IntegrityError:
             self._indexes.pop(unit, None)
             (self.root / index_name(unit)).unlink(missing_ok=True)
-            raise IntegrityError(
-                f"{self.remote.url}/{unit}/{wrong} is {state}. Remove the object {index_name(unit)} from the store: "
-                "then the same command makes the folder anew."
-            )
+            raise
 
-    def _move(self, folder: Path, target: Path, names: Iterable[str]) -> None:
-        with storage_errors(target):
-            for name in names:
-                (target / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).replace(target / name)
-
-    @contextmanager
-    def _working(self) -> Iterator[Path]:
-        with storage_errors(self.root):
-            folder = Path(tempfile.mkdtemp(prefix=".bringing-", dir=self.root))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    def _measure(self, path: Path) -> Kept:
-        """Of a file here; read again only when it changed."""
-        stat = path.stat()
-        known = self._measured.get(path)
-        if known is None or known[0] != (stat.st_size, stat.st_mtime_ns):
-            known = self._measured[path] = (stat.st_size, stat.st_mtime_ns), measured(path)
-        return known[1]
-
-    def _here(self, path: Path) -> Kept | None:
-        return self._measure(path) if path.is_file() else None
+    def _measure(self, path: Path) -> Kept | None:
+        """Of a file that may not be here."""
+        return self._copying.measure(path) if path.is_file() else None
 
 
 def read_of(index: Any) -> Any:
     """JSON of an index or of an object's content."""
-    import json
-
     return json.loads(index.content() if isinstance(index, Index) else index)
-
-
-def _as_listed(path: Path, kept: Kept) -> bool:
-    return path.is_file() and measured(path) == kept
-
-
-def _batches(names: list[str], size: int = 64) -> Iterator[list[str]]:
-    for start in range(0, len(names), size):
-        yield names[start : start + size]

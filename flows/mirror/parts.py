@@ -117,12 +117,14 @@ def moved(value: Any, root: Path, to: Path) -> Any:
 class Exchange:
     """Files on their way between the mirrors of several machines.
 
-    An object is named by its content where it is offered, and listed with its hash where it is a result.
+    An object that is offered is named by its content; those of a result lie beside the list of their hashes, so that
+    they can go with it.
     """
 
     def __init__(self, mirror: Mirror) -> None:
         self._mirror = mirror
         self._offers: dict[Path, dict[str, Kept]] = {}
+        self._taken: list[str] = []
 
     def offered(self, needs: Sequence[Path]) -> dict[str, Kept]:
         """Put what is needed into the store; what workers bring from there anyhow is left out."""
@@ -145,9 +147,10 @@ class Exchange:
         if self._immutable(target):
             self._mirror.keep(target)
             return
-        found = {name: measured(path) for name, path in _files(target).items()}
-        self._mirror.remote.put([(path, _offer(found[name].sha256)) for name, path in _files(target).items()])
-        self._mirror.remote.write(_result(self._name(target)), canonical_json(found).encode())
+        result, files = _result(self._name(target)), _files(target)
+        found = {name: measured(path) for name, path in files.items()}
+        self._mirror.remote.put([(path, f"{result}/{found[name].sha256}") for name, path in files.items()])
+        self._mirror.remote.write(f"{result}.json", canonical_json(found).encode())
 
     def take(self, target: Path) -> bool:
         """Have a part's target here, if a worker left it."""
@@ -155,20 +158,22 @@ class Exchange:
 
         if self._immutable(target):
             return self._mirror.bring(target)
-        content = self._mirror.remote.read(_result(self._name(target)))
+        result = _result(self._name(target))
+        content = self._mirror.remote.read(f"{result}.json")
         if content is None:
             return False
         working = target.with_name(f".{target.name}.brought")
         for name, entry in json.loads(content).items():
             kept = Kept(*entry)
-            self._fetch(_offer(kept.sha256), working / name if name else working, kept)
+            self._fetch(f"{result}/{kept.sha256}", working / name if name else working, kept)
+            self._taken.append(f"{result}/{kept.sha256}")
         working.replace(target)
         return True
 
     def clear(self, targets: Sequence[Path]) -> None:
-        """Remove results that were taken, and what was offered for them."""
-        results = [_result(self._name(target)) for target in targets if not self._immutable(target)]
-        self._mirror.remote.remove(results)
+        """Remove results, with the objects that were taken."""
+        results = [f"{_result(self._name(target))}.json" for target in targets if not self._immutable(target)]
+        self._mirror.remote.remove([*results, *dict.fromkeys(self._taken)])
 
     def _put(self, path: Path) -> dict[str, Kept]:
         if unit_of(path.relative_to(self._mirror.root)) and self._immutable(path):
@@ -200,7 +205,7 @@ def _offer(sha256: str) -> str:
 
 
 def _result(name: str) -> str:
-    return f"{_PARTS}/results/{hashlib.sha256(name.encode()).hexdigest()}.json"
+    return f"{_PARTS}/results/{hashlib.sha256(name.encode()).hexdigest()}"
 
 
 def _files(path: Path) -> dict[str, Path]:

@@ -91,8 +91,8 @@ def main() -> None:
         dataset = study(folder)
         model, spec = build(NETWORK, classes=dataset.meta.classes, input_size=(SIZE, SIZE), seed=0)
         config = TrainConfig(network="resnet18", input_size=SIZE, epochs=1, batch_size=16)
-        rows = dataset.rows("train")[:192]
-        predict(model.eval(), spec, dataset, rows[:64])  # the first call is slow
+        rows = dataset.rows("train")[:96]
+        predict(model.eval(), spec, dataset, rows[:32])  # the first call is slow
         fit(dataset, config, 1, folder / "warm", cache=folder / "resized")
         found: dict[str, dict[str, float]] = {}
         for how, batches in (("ahead", prefetched), ("in turn", iter)):

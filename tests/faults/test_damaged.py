@@ -54,7 +54,7 @@ def workspace(tmp_path: Path, calm: Path) -> Path:
     return tmp_path / "ws"
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_what_is_noticed_at_once_is_made_anew_by_the_same_command(
     workspace: Path, calm: Path, command: Command
 ) -> None:
@@ -67,7 +67,7 @@ def test_what_is_noticed_at_once_is_made_anew_by_the_same_command(
     assert half_written(workspace) == []
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_a_damaged_pixel_ends_the_run_and_the_next_one_heals_it(workspace: Path, calm: Path, command: Command) -> None:
     version = workspace / "datasets" / read_json(first(workspace, "runs/*/run.json"))["request"]["dataset"]
     for shard in version.glob("pixels.zarr/c/*/0/0"):
@@ -85,7 +85,7 @@ def test_a_damaged_pixel_ends_the_run_and_the_next_one_heals_it(workspace: Path,
     assert verify(workspace).returncode == 0
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_a_damaged_checkpoint_starts_the_training_anew(tmp_path: Path, calm: Path, command: Command) -> None:
     shutil.copytree(calm / "generated", tmp_path / "ws" / "generated")
     shutil.copytree(calm / "datasets", tmp_path / "ws" / "datasets")

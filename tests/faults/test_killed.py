@@ -28,7 +28,7 @@ MOMENTS: dict[str, Callable[[Path], bool]] = {
 """When to kill: as soon as this has been left behind."""
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_killed_in_every_stage_ends_with_the_same_bytes(tmp_path: Path, calm: Path, command: Command) -> None:
     killed = tmp_path / "killed"
     for moment in MOMENTS.values():
@@ -41,14 +41,14 @@ def test_killed_in_every_stage_ends_with_the_same_bytes(tmp_path: Path, calm: Pa
     assert content(killed) == content(calm)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_a_killed_process_takes_the_embedded_server_with_it(tmp_path: Path, command: Command) -> None:
     del command.environment["PREFECT_API_URL"]
     command.kill_when(tmp_path, MOMENTS["ingest"], PREFECT_HOME=str(tmp_path / "prefect"))
     command.assert_no_orphan()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_two_audits_at_once_end_as_one_after_the_other(tmp_path: Path, calm: Path, command: Command) -> None:
     """The clock of one of them jumps back and forth by a day."""
     (tmp_path / "clock").mkdir()
@@ -63,7 +63,7 @@ def test_two_audits_at_once_end_as_one_after_the_other(tmp_path: Path, calm: Pat
     assert half_written(workspace) == []
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_who_waits_for_a_killed_process_goes_on(tmp_path: Path, command: Command) -> None:
     first = command.start(tmp_path)
     command.wait_for(MOMENTS["train"], tmp_path, first)

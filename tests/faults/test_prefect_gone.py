@@ -28,7 +28,7 @@ def begun(tmp_path: Path, calm: Path) -> Path:
     return tmp_path / "ws"
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_a_server_that_is_killed_and_started_again(begun: Path, calm: Path, tmp_path: Path, command: Command) -> None:
     with prefect_server(tmp_path / "prefect") as (environment, group):
         process = command.start(begun, **environment, **IMPATIENT)
@@ -42,7 +42,7 @@ def test_a_server_that_is_killed_and_started_again(begun: Path, calm: Path, tmp_
     assert half_written(begun) == []
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_an_embedded_server_that_is_killed(begun: Path, tmp_path: Path, command: Command) -> None:
     del command.environment["PREFECT_API_URL"]
     process = command.start(begun, PREFECT_HOME=str(tmp_path / "prefect"), **IMPATIENT)

@@ -16,7 +16,7 @@ SIZES = ("600k", "2500k", "4500k")
 """Of the file system: full in the generation of images, in the first training, and in the audit."""
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_a_full_disk_in_several_stages(tmp_path: Path, calm: Path, command: Command) -> None:
     disk = tmp_path / "disk"
     with tmpfs(disk, SIZES[0]) as remount:
@@ -36,7 +36,7 @@ def test_a_full_disk_in_several_stages(tmp_path: Path, calm: Path, command: Comm
         assert half_written(disk) == []
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_a_read_only_workspace(tmp_path: Path, calm: Path, command: Command) -> None:
     disk = tmp_path / "disk"
     with tmpfs(disk, "1g") as remount:

@@ -50,6 +50,7 @@ _XRAY_MODALITIES: Final = frozenset({"CR", "DX", "RG"})
 _CAPTURE_MODALITIES: Final = _XRAY_MODALITIES | {"OT", "SC", "XC"}
 """What a secondary capture of a radiograph may call itself: scanned film is OT, a photograph of it XC."""
 _FILE_META_GROUP: Final = 0x0002
+_PIECE: Final = 1 << 18
 _PIXEL_DATA_MARK: Final = (b"\xe0\x7f\x10\x00", b"\x7f\xe0\x00\x10")
 
 
@@ -96,7 +97,10 @@ def read_facts(data: bytes, tags: Sequence[str], limits: ReadLimits) -> Dataset:
     """The elements `tags` of a data set, whatever object it is; a bomb is refused before it is inflated."""
     _check_inflated_size(data, limits)
     with _quiet():
-        return pydicom.dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=list(tags))
+        dataset = pydicom.dcmread(BytesIO(data), stop_before_pixels=True, specific_tags=list(tags))
+        for tag in tags:
+            text_of(dataset, tag)  # pydicom parses a value when it is first asked for: what fails shall fail here
+        return dataset
 
 
 def _parse(data: bytes, limits: ReadLimits) -> Dataset:
@@ -121,11 +125,23 @@ def _check_inflated_size(data: bytes, limits: ReadLimits) -> None:
     meta = read_dataset(stream, False, True, stop_when=lambda tag, vr, length: tag >> 16 != _FILE_META_GROUP)
     if meta.get("TransferSyntaxUID") != uid.DeflatedExplicitVRLittleEndian:
         return
-    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data[stream.tell() :], limits.max_file_bytes + 1)
-    if len(inflated) > limits.max_file_bytes:
+    if _inflates_beyond(limits.max_file_bytes, data, stream.tell()):
         raise ImageReadError(
             ProblemReason.TOO_LARGE, f"a deflated data set of more than {limits.max_file_bytes:,} bytes"
         )
+
+
+def _inflates_beyond(allowed: int, data: bytes, start: int) -> bool:
+    """Inflated piece by piece, none of which is kept: a bomb must not take memory to be found out."""
+    inflater, size = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    for place in range(start, len(data), _PIECE):
+        piece = data[place : place + _PIECE]
+        while piece and size <= allowed:
+            size += len(inflater.decompress(piece, _PIECE))
+            piece = inflater.unconsumed_tail
+        if inflater.eof or size > allowed:
+            break
+    return size > allowed
 
 
 def _check_radiograph(dataset: Dataset) -> None:
@@ -173,8 +189,15 @@ def _header(dataset: Dataset, limits: ReadLimits) -> ImageHeader:
 def text_of(dataset: Dataset, keyword: str) -> str | None:
     """The text of an element. A length that is too long swallows the elements behind it, the patient's name among
     them, but also their tags, which are no text: such a value counts as unknown.
+
+    Raises:
+        ImageReadError: the value is not of the kind that the file says.
     """
-    value = str(dataset.get(keyword) or "").strip("\0 ")
+    try:
+        value = str(dataset.get(keyword) or "").strip("\0 ")
+    except Exception:  # whatever pydicom raises may quote the value, which may be an identity
+        message = f"its {keyword} cannot be read; copy the file again or leave it out"
+        raise ImageReadError(ProblemReason.UNREADABLE, message) from None
     return vocabulary.known(value) if value.isprintable() else None
 
 

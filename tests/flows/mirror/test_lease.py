@@ -64,6 +64,7 @@ def test_one_holder_at_a_time_and_numbers_grow(url):
     assert remote.names(".leases") == [".leases/runs/4e5f/00000005.json"]
 
 
+@pytest.mark.slow
 def test_a_living_holder_is_waited_for_and_named(tmp_path, monkeypatch, caplog):
     url = f"file://{tmp_path}/store"
     holder = elsewhere(monkeypatch, Lease(Remote(url), "runs/4e5f", "works on run 4e5f"))

@@ -12,6 +12,7 @@ import pytest
 
 from flows.mirror.parts import mirrored, moved
 from flows.mirror.places import folder_of
+from flows.mirror.remote import Remote
 from flows.tasks.model import Training
 from flows.workspace import Workspace
 from pipeline.config import TrainConfig
@@ -49,6 +50,7 @@ def dataset(root: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize("url", ["file", "s3"], indirect=True)
 def test_workers_with_mirrors_of_their_own_give_the_same_table(url, tmp_path, monkeypatch):
     monkeypatch.setenv("CXR_AUDIT_MIRROR", str(tmp_path / "flow"))
@@ -58,6 +60,7 @@ def test_workers_with_mirrors_of_their_own_give_the_same_table(url, tmp_path, mo
     spread = mirrored(workers(tmp_path, monkeypatch, ["one", "two"]), root)
     found = traits_dataset(data, root / "runs/4e5f/traits.parquet", spread=spread)
     pd.testing.assert_frame_equal(found, expected)
+    assert Remote(url).names(".parts/results") == [], "what workers hand over goes when it was taken"
     for name in ("one", "two"):
         assert len([*(tmp_path / name).rglob("*.parquet.partial/*/*.parquet")]) > 0, "its worker did nothing"
         assert [*(tmp_path / name).glob("*/datasets/demo/2c3d/pixels.zarr/c/0/0/0")], "its worker saw no pixels"

@@ -1,4 +1,4 @@
-"""A whole audit in an S3 store: another machine, and a plain copy of the store, find all of it done."""
+"""A whole audit in an S3 store: another machine goes on from it, and a plain copy of the store has all of it done."""
 
 from __future__ import annotations
 
@@ -14,9 +14,27 @@ BIN = Path(sys.executable).parent
 
 pytestmark = pytest.mark.slow
 
+STUDY = """
+name: stored
+title: A study that goes through every stage of an audit
+licence: Apache-2.0
+classes: [clear, opacity]
+positive: opacity
+sources:
+  - {name: phantom, layout: generated}
+generate:
+  {images: 44, other_source_images: 4, size: 96, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.2}
+audit:
+  ingest: {store_size: 96}
+  train: {network: small, input_size: 64, epochs: 1, patience: 1, batch_size: 8, learning_rate: 0.006, augment: false}
+  explain: {images: 2, mask_size: 7, batch_size: 2, options: {igos++-fast: {ig_steps: 2, iterations: 1}}}
+  flag: {images: 6, min_effect: 0.0, fdr: 0.5, transplants: 2, blackout_images: 20}
+"""
 
-def audited(manifest: Path, workspace: str, environment: dict[str, str]) -> tuple[dict, str]:
+
+def audited(manifest: Path, workspace: str, environment: dict[str, str], *options: str) -> tuple[dict, str]:
     command = [str(BIN / "cxr-audit"), "audit", str(manifest), "--workspace", workspace, "--preset", "quick", "--json"]
+    command += options
     ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert ended.returncode == 4, ended.stderr[-3000:]
     return json.loads(ended.stdout), ended.stderr
@@ -27,7 +45,7 @@ def artifacts(result: dict) -> dict[str, str]:
 
 
 @pytest.mark.timeout(600)
-def test_an_audit_in_a_store_is_there_for_every_machine(tmp_path, tiny_manifest, prefect_environment, s3_server):
+def test_an_audit_in_a_store_is_there_for_every_machine(tmp_path, prefect_environment, s3_server):
     import boto3
 
     settings = s3_server.environment()
@@ -39,21 +57,26 @@ def test_an_audit_in_a_store_is_there_for_every_machine(tmp_path, tiny_manifest,
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"
     client.create_bucket(Bucket=bucket)
     environment = {**prefect_environment, **settings}
+    first, other = tmp_path / "first.yaml", tmp_path / "other.yaml"
+    first.write_text(STUDY)
+    other.write_text(STUDY.replace("transplants: 2", "transplants: 3"))
     results = {}
-    for machine in ("one", "two"):
+    for machine, manifest, options in (("one", first, []), ("two", other, ["--grow"])):
         environment["CXR_AUDIT_MIRROR"] = str(tmp_path / machine)
-        results[machine], said = audited(tiny_manifest, f"s3://{bucket}/audits", environment)
+        results[machine], said = audited(manifest, f"s3://{bucket}/audits", environment, *options)
         assert settings["AWS_SECRET_ACCESS_KEY"] not in said
-    assert results["one"]["worked"] > 0
-    assert results["two"]["worked"] == 0
-    assert artifacts(results["two"]) == artifacts(results["one"])
+    one, two = (Path(results[machine]["run"]) for machine in ("one", "two"))
+    assert 0 < results["two"]["worked"] < results["one"]["worked"]
+    assert two.name != one.name
+    assert json.loads((two / "grown.json").read_text())["since"]["run"] == one.name, "found on an empty mirror"
+    assert json.loads((two / "drift.json").read_text())["baseline"]["run"] == one.name
 
     for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="audits/"):
         for entry in page["Contents"]:
             target = tmp_path / "copy" / entry["Key"].removeprefix("audits/")
             target.parent.mkdir(parents=True, exist_ok=True)
             client.download_file(bucket, entry["Key"], str(target))
-    copied, _ = audited(tiny_manifest, str(tmp_path / "copy"), environment)
+    copied, _ = audited(first, str(tmp_path / "copy"), environment)
     assert copied["worked"] == 0
     assert artifacts(copied) == artifacts(results["one"])
     text = b"".join(path.read_bytes() for path in (tmp_path / "one").rglob("*") if path.suffix in (".json", ".jsonl"))

@@ -26,11 +26,13 @@ def own_server(monkeypatch, s3_server):
     s3fs.S3FileSystem.clear_instance_cache()
 
 
+@pytest.mark.slow
 def test_a_bucket_that_is_not_there(s3):
     with pytest.raises(StorageError, match=r"s3://no-such-bucket/x: could not open it: there is no such bucket"):
         Remote("s3://no-such-bucket/x").read("a")
 
 
+@pytest.mark.slow
 def test_no_credentials(s3, monkeypatch, tmp_path):
     import s3fs
 
@@ -44,6 +46,7 @@ def test_no_credentials(s3, monkeypatch, tmp_path):
     s3fs.S3FileSystem.clear_instance_cache()
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_down_and_comes_back(own_server, machine, monkeypatch):
     mirror: Mirror = machine("one", "s3://bucket-of-ours/audits")
     folder = mirror.root / "models/net/0a1b"

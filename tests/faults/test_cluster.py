@@ -1,0 +1,77 @@
+"""Workers and the scheduler of a Dask cluster are killed while a run is at work on it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from distributed import Client, LocalCluster
+
+from flows.cluster import dask as on_dask
+from tests.faults.conftest import Command, content, half_written
+from tests.faults.test_killed import MOMENTS
+from tests.flows.cluster.test_dask import Cluster
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def clusters(tmp_path: Path, command: Command) -> Iterator[list[Cluster]]:
+    """Two, each with a scheduler and two workers."""
+    made = []
+    try:
+        for name in ("first", "second"):
+            (tmp_path / name).mkdir()
+            made.append(Cluster(tmp_path / name, {**command.environment, "PYTHONPATH": os.pathsep.join(_paths())}))
+            made[-1].start_scheduler()
+            made[-1].start_worker()
+            made[-1].start_worker()
+        yield made
+    finally:
+        for each in made:
+            each.stop()
+
+
+@pytest.mark.timeout(600)
+def test_a_scheduler_and_then_a_worker_are_killed(
+    tmp_path: Path, calm: Path, command: Command, clusters: list[Cluster]
+) -> None:
+    workspace = tmp_path / "ws"
+    shutil.copytree(calm, workspace, ignore=shutil.ignore_patterns("runs"))
+    first, second = clusters
+    process = command.start(workspace, "--cluster", first.address)
+    command.wait_for(MOMENTS["detect"], workspace, process)
+    os.killpg(first.processes[0].pid, signal.SIGKILL)
+    ended = command.end(process)
+    assert ended.code == 1, ended.err[-3000:]
+    assert re.search(r"ClusterLostError: The Dask cluster is lost: its scheduler does not answer", ended.said)
+    process = command.start(workspace, "--cluster", second.address)
+    command.wait_for(MOMENTS["explain"], workspace, process)
+    os.killpg(second.processes[1].pid, signal.SIGKILL)
+    ended = command.end(process)
+    assert ended.code == 0, ended.err[-3000:]
+    assert content(workspace) == content(calm)
+    assert half_written(workspace) == []
+
+
+def test_a_cluster_without_a_worker_is_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(on_dask, "LONELY_SECONDS", 0.5)
+    monkeypatch.setattr(on_dask, "_LOOK", 0.1)
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster, Client(cluster) as client:
+        spread = on_dask.OnCluster(SimpleNamespace(client=client), {}, 1)  # type: ignore[arg-type]
+        with pytest.raises(on_dask.ClusterLostError, match="no worker has been there for"):
+            spread._ended([client.submit(abs, -1)], gpus=False)
+    assert "waiting" in caplog.text
+
+
+def _paths() -> list[str]:
+    root = str(Path(__file__).resolve().parents[2])
+    return [root, *filter(None, [os.environ.get("PYTHONPATH")])]
