@@ -16,11 +16,11 @@ from prefect import Flow
 from prefect.automations import Automation
 from prefect.client.orchestration import PrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.objects import StateType
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events.actions import ChangeFlowRunState, RunDeployment
 from prefect.events.schemas.automations import EventTrigger, Posture
 from prefect.exceptions import ObjectAlreadyExists
-from prefect.client.schemas.objects import StateType
 from prefect.types.entrypoint import EntrypointType
 
 from flows.approval import audit_with_approval

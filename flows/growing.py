@@ -112,9 +112,15 @@ def followed(audits: list[Known], config: AuditConfig, *, retrained: bool) -> Kn
     """
     for known in audits:
         alike = (known.config.ingest, known.config.seed) == (config.ingest, config.seed)
-        if alike and (not retrained or (known.config.train == config.train and known.bundle.exists())):
+        if alike and (not retrained or _trained_alike(known, config)):
             return known
     return None
+
+
+def _trained_alike(known: Known, config: AuditConfig) -> bool:
+    """Whether the classifier was trained on the data set with these settings; a user's own one was not."""
+    ours = f"{known.dataset.parent.name}-{config.train.network}"
+    return known.config.train == config.train and known.bundle.parent.name == ours and known.bundle.exists()
 
 
 @dataclass(frozen=True)

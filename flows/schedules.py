@@ -207,17 +207,16 @@ def _when(timing: Any) -> str:
 
 
 def _next(client: SyncPrefectClient, deployment: DeploymentResponse) -> FlowRun | None:
-    from prefect.client.schemas.sorting import FlowRunSort
     from prefect.client.schemas.objects import StateType
+    from prefect.client.schemas.sorting import FlowRunSort
 
     return _first(client, deployment, [StateType.SCHEDULED], FlowRunSort.EXPECTED_START_TIME_ASC, began=False)
 
 
 def _last(client: SyncPrefectClient, deployment: DeploymentResponse) -> FlowRun | None:
     """Prefect shows as cancelled what was left out because the run before was at work: none of those is a run."""
-    from prefect.client.schemas.objects import TERMINAL_STATES
+    from prefect.client.schemas.objects import TERMINAL_STATES, StateType
     from prefect.client.schemas.sorting import FlowRunSort
-    from prefect.client.schemas.objects import StateType
 
     return _first(
         client, deployment, list(TERMINAL_STATES - {StateType.CANCELLED}), FlowRunSort.END_TIME_DESC, began=True

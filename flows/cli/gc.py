@@ -30,6 +30,9 @@ def gc(
     older_than: Annotated[float, typer.Option("--older-than", min=0, help="Free only what is older, days.")] = 0,
     delete: Annotated[bool, typer.Option("--delete", help="Delete it; without this nothing is touched.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Show what is kept as well, and why.")] = False,
+    unreviewed: Annotated[
+        bool, typer.Option("--unreviewed", help="No audit was ever reviewed, so there is no database of decisions.")
+    ] = False,
     workspace: WorkspacePath = WORKSPACE,
     database: Database = None,
     as_json: Json = False,
@@ -40,7 +43,7 @@ def gc(
     use_database(database)
     refuse(workspace, "gc")
     home = Workspace(workspace.resolve())
-    judged = collector.plan(home, keep_last=keep_last, older_than=older_than)
+    judged = collector.plan(home, keep_last=keep_last, older_than=older_than, unreviewed=unreviewed)
     shown = [each for each in judged if each.free or explain]
     total = sum(each.thing.bytes for each in judged if each.free)
     deleted = collector.delete(home, judged) if delete else []

@@ -127,7 +127,7 @@ class OnCluster:
                 at_work.update((future.wrapped_future, future) for future in itertools.islice(queue, 1))
                 yield
 
-    def _ended(self, at_work: Iterable[Future], gpus: bool) -> set[Future]:
+    def _ended(self, at_work: Iterable[Future[Any]], gpus: bool) -> set[Future[Any]]:
         """Some that have ended; waits for the first of them as long as there is a worker for it.
 
         Raises:
@@ -137,7 +137,8 @@ class OnCluster:
         while True:
             try:
                 with self.runner.client.as_current():
-                    return set(wait(list(at_work), timeout=_LOOK, return_when="FIRST_COMPLETED").done)
+                    ended = wait(list(at_work), timeout=_LOOK, return_when="FIRST_COMPLETED")  # type: ignore[no-untyped-call]
+                    return set(ended.done)
             except CancelledError as error:
                 raise _lost(_SILENT) from error
             except TimeoutError:
@@ -173,7 +174,7 @@ def _raise_what_failed(future: PrefectDaskFuture[None]) -> None:
     except CancelledError as error:
         raise _lost(_SILENT) from error
     except TimeoutError as error:
-        if future.wrapped_future.done():  # it is what the part raised
+        if future.wrapped_future.done():  # type: ignore[no-untyped-call]  # it is what the part raised
             raise
         raise _lost(f"no worker has finished a lost part again within {LONELY_SECONDS:.0f} s") from error
     except KilledWorker as error:

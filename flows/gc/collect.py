@@ -28,7 +28,9 @@ class Judged:
     why: str
 
 
-def plan(workspace: Workspace, *, keep_last: int | None = None, older_than: float = 0) -> list[Judged]:
+def plan(
+    workspace: Workspace, *, keep_last: int | None = None, older_than: float = 0, unreviewed: bool = False
+) -> list[Judged]:
     """Every thing of a workspace, judged.
 
     What is kept for its own sake (`roots`) keeps what it refers to (`References`). The rest is free: versions and
@@ -39,13 +41,14 @@ def plan(workspace: Workspace, *, keep_last: int | None = None, older_than: floa
         workspace: to look through.
         keep_last: runs to keep of each data set, besides those kept anyway; None: all.
         older_than: days since the last write below which nothing is free.
+        unreviewed: nobody has reviewed an audit of the workspace, so that there is no database of decisions.
 
     Raises:
         InputError: what was decided or accepted cannot be read.
     """
     found = things(workspace)
     references = References(workspace, found)
-    kept = _reached(found, roots(workspace, found, references, keep_last), references)
+    kept = _reached(found, roots(workspace, found, references, keep_last, unreviewed), references)
     names = {path.name for path in kept}
     judged = [_judge(each, kept, names, references) for each in found]
     limit = time.time() - older_than * _DAY
@@ -60,43 +63,48 @@ def plan(workspace: Workspace, *, keep_last: int | None = None, older_than: floa
 def delete(workspace: Workspace, judged: Iterable[Judged]) -> list[Thing]:
     """Delete what is free; returns what was deleted.
 
-    A thing is moved to the workspace's trash in one step, then deleted there; the trash of a killed attempt is free.
-    What another process has taken up in the meantime stays.
+    Everything is moved to the workspace's trash first, each thing in one step, and deleted there, which may take long;
+    the trash of a killed attempt is free. What another process has taken up in the meantime stays.
 
     Raises:
         StorageError: the workspace cannot be written.
     """
-    deleted = []
     with storage_errors(workspace.path):
-        for thing in (each.thing for each in judged if each.free):
-            if thing.kind == "trash":
-                _remove(thing.path)
-            elif not _moved(workspace, thing):
-                continue
-            deleted.append(thing)
-    return deleted
+        free = [each.thing for each in judged if each.free]
+        moved = [(thing, place) for thing in free if (place := _moved(workspace, thing)) is not None]
+        for _, place in moved:
+            _remove(place)
+    return [thing for thing, _ in moved]
 
 
-def _moved(workspace: Workspace, thing: Thing) -> bool:
+def _moved(workspace: Workspace, thing: Thing) -> Path | None:
+    """Where in the trash a thing lies now; None where another process has taken it up."""
+    if thing.kind == "trash":
+        return thing.path
     target = thing.unfinished[0] if thing.kind == "unfinished" else thing.path
     if holder_of(target) is not None:
-        return False
+        return None
     with locked(target, f"removes {thing.path.name}"):
         trash = workspace.path / TRASH / f"{thing.path.parent.name}-{thing.path.name}-{os.getpid()}"
         trash.parent.mkdir(exist_ok=True)
         try:
             thing.path.rename(trash)
         except FileNotFoundError:
-            return False
-    _remove(trash)
-    return True
+            return None
+    return trash
 
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        shutil.rmtree(path, onerror=_unless_gone)
     else:
         path.unlink(missing_ok=True)
+
+
+def _unless_gone(_function: object, _path: str, error: tuple[type[BaseException], BaseException, object]) -> None:
+    """Another `gc` may be emptying the same trash."""
+    if not isinstance(error[1], FileNotFoundError):
+        raise error[1]
 
 
 def _reached(found: list[Thing], kept: dict[Path, str], references: References) -> dict[Path, str]:

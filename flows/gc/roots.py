@@ -20,6 +20,7 @@ from flows.review.frozen import database_exists, frozen
 from flows.review.ledger import Ledger
 from flows.workspace import Workspace, review_database
 from pipeline.artifacts import read_json
+from pipeline.errors import InputError
 from pipeline.locks import holder_of
 from pipeline.review.store import open_store
 from pipeline.review.store.tables import Batch, Decision, Edit
@@ -29,13 +30,20 @@ YOUNG_SECONDS: Final = 3600
 
 
 def roots(
-    workspace: Workspace, things: Iterable[Thing], references: References, keep_last: int | None
+    workspace: Workspace, things: Iterable[Thing], references: References, keep_last: int | None, unreviewed: bool
 ) -> dict[Path, str]:
     """Path -> why it is kept.
 
     Raises:
-        InputError: the review's database cannot be read. Without it nobody knows what was decided.
+        InputError: the review's database cannot be read, or runs are to go and it is not there. Without it nobody
+            knows what was decided.
     """
+    place = review_database(workspace.path)
+    if keep_last is not None and not unreviewed and not database_exists(place):
+        raise InputError(
+            "--keep-last removes audits that nobody decided about, and there is no database of decisions: name it with "
+            "--database or CXR_AUDIT_DATABASE, or say --unreviewed if no audit of this workspace was ever reviewed."
+        )
     listed = list(things)
     runs = [each for each in listed if each.kind == "run"]
     kept = f"among the newest {keep_last} of its data set" if keep_last else "an audit"

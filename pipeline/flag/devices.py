@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.flag.found import Found, Grey8
+from pipeline.flag.steepness import steepness
 from pipeline.types import Box
 
 SIDE = 640
@@ -160,7 +161,7 @@ def _blobs(grey: Grey8) -> Iterator[tuple[tuple[int, ...], float]]:
         side = 2 * sizes[1] + 1
         hat = cv2.morphologyEx(view, cv2.MORPH_TOPHAT, np.ones((side, side), np.uint8))
         slopes = (cv2.Sobel(view, cv2.CV_32F, 1, 0, scale=0.125), cv2.Sobel(view, cv2.CV_32F, 0, 1, scale=0.125))
-        edges = np.asarray(cv2.magnitude(*slopes), dtype=np.float32)
+        edges = steepness(*slopes)
         for height in BLOB_STEPS:
             solid = cv2.morphologyEx((hat > height).view(np.uint8), cv2.MORPH_OPEN, _DISC)
             _, labels, stats, _ = cv2.connectedComponentsWithStats(solid, connectivity=4)

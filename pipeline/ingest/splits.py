@@ -129,11 +129,10 @@ def _check_pins(images: pd.DataFrame) -> None:
     pins = images.groupby("unit")["split"].nunique()
     torn = images[images["unit"].isin(pins.index[pins > 1])]
     if len(torn):
-        patients = sorted(torn["patient_id"].dropna().unique())
-        shown = ", ".join(patients[:5]) + (" ..." if len(patients) > 5 else "")
+        patients = torn["patient_id"].nunique()
         where = ", ".join(sorted(torn["split"].dropna().unique()))
         raise InputError(
-            f"{len(patients)} patients ({len(torn)} images) are pinned to more than one of {where}: {shown}. "
+            f"{patients} patients ({len(torn)} images) are pinned to more than one of {where}. "
             "A patient may be in one split only. Correct the split column, or leave it out of the manifest "
             "and let cxr-audit draw splits by patient."
         )

@@ -32,12 +32,12 @@ positive: opacity
 sources:
   - {name: phantom, layout: generated}
 generate:
-  {images: 60, other_source_images: 8, size: 96, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.2}
+  {images: 80, other_source_images: 12, size: 96, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.2}
 audit:
   ingest: {store_size: 96}
-  train: {network: small, input_size: 64, epochs: 3, patience: 3, batch_size: 8, learning_rate: 0.006, augment: false}
+  train: {network: small, input_size: 64, epochs: 3, patience: 8, batch_size: 8, learning_rate: 0.006, augment: false}
   explain: {images: 2, mask_size: 7, batch_size: 1, options: {igos++-fast: {ig_steps: 2, iterations: 1}}}
-  flag: {images: 8, min_effect: 0.0, fdr: 0.5, transplants: 2, blackout_images: 20}
+  flag: {images: 16, min_effect: 0.0, fdr: 0.5, transplants: 4, blackout_images: 20}
   compare: {seeds: 3, bootstrap: 100}
 """
 MARK = "CXR_AUDIT_TEST_MARK"
@@ -204,6 +204,7 @@ def calm(
             undisturbed = Command(study, prefect_environment)
             try:
                 undisturbed.complete(place.with_suffix(".making"))
+                assert any(place.with_suffix(".making").glob("runs/*/comparison.json")), "it went through every stage"
             finally:
                 undisturbed.end_all()
             place.with_suffix(".making").rename(place)

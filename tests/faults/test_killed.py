@@ -69,7 +69,7 @@ def test_who_waits_for_a_killed_process_goes_on(tmp_path: Path, command: Command
     command.wait_for(MOMENTS["train"], tmp_path, first)
     os.kill(first.pid, signal.SIGSTOP)
     second = command.start(tmp_path, command="audit")
-    command.wait_for(lambda w: "Waiting for process" in _logs(w), tmp_path, second)
+    command.wait_for(lambda w: '"Waiting for ' in _logs(w), tmp_path, second)
     os.kill(first.pid, signal.SIGKILL)
     first.communicate()
     command.wait_for(MOMENTS["detect"], tmp_path, second)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -48,3 +51,19 @@ def test_a_read_only_workspace(tmp_path: Path, calm: Path, command: Command) -> 
         remount("rw")
         assert command.complete(disk / "ws").worked == 0
         assert content(disk / "ws") == content(calm)
+
+
+def test_a_workspace_of_somebody_else(tmp_path: Path) -> None:
+    """Root without its capabilities may do what any user may: the interpreter may be out of another user's reach."""
+    if os.getuid():
+        pytest.skip("only root can give a folder to somebody else")
+    os.chown(tmp_path, 65534, 65534)
+    program = (
+        "import sys; from pathlib import Path; from pipeline.artifacts import write_text; "
+        "write_text(Path(sys.argv[1]), '')"
+    )
+    command = ["setpriv", "--inh-caps=-all", "--bounding-set=-all", sys.executable, "-c", program, tmp_path / "a" / "b"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "StorageError" in done.stderr
+    assert "cannot be written (Permission denied). Give a place you may write to" in done.stderr
+    os.chown(tmp_path, 0, 0)

@@ -26,6 +26,7 @@ from flows.gc import collect, roots
 from flows.gc.references import References
 from flows.gc.things import Thing, things
 from flows.workspace import Workspace
+from pipeline.errors import InputError
 from pipeline.locks import locked
 from pipeline.review.store import open_store
 from pipeline.review.store.tables import Batch, Run
@@ -66,7 +67,8 @@ def audit(home: Workspace, name: str, dataset: str, model: str, **files: Any) ->
 
 
 def free(home: Workspace, **options: Any) -> set[str]:
-    return {each.thing.path.relative_to(home.path).as_posix() for each in gc.plan(home, **options) if each.free}
+    judged = gc.plan(home, **{"unreviewed": True, **options})
+    return {each.thing.path.relative_to(home.path).as_posix() for each in judged if each.free}
 
 
 @pytest.fixture
@@ -90,6 +92,13 @@ def home(tmp_path: Path) -> Workspace:
 
 def test_what_nothing_refers_to_is_free_and_nothing_else(home: Workspace) -> None:
     assert free(home) == {"datasets/demo/orphan", "models/demo-small/m4", "cache/thumbnails/orphan"}
+
+
+def test_without_the_decisions_no_audit_is_let_go(home: Workspace) -> None:
+    """They may be in a database that this shell does not name."""
+    with pytest.raises(InputError, match="--database or CXR_AUDIT_DATABASE"):
+        free(home, keep_last=1, unreviewed=False)
+    assert free(home, unreviewed=False) == free(home)
 
 
 def test_keep_last_frees_older_runs_and_what_only_they_need_but_no_accepted_one(home: Workspace) -> None:
@@ -280,7 +289,7 @@ def test_references_of_what_is_kept_always_resolve(world: dict[str, Any]) -> Non
         patch.setattr(roots, "database_exists", lambda place: False)
         home = Workspace(Path(folder))
         build(home, world)
-        before, judged = resolved(home), gc.plan(home, keep_last=world["keep_last"])
+        before, judged = resolved(home), gc.plan(home, keep_last=world["keep_last"], unreviewed=True)
         kept = {each.thing.path.name for each in judged if each.thing.kind == "run" and not each.free}
         assert kept >= (world["decided"] | {world["accepted"]}) & set(world["runs"])
         assert len(kept) >= min(world["keep_last"] or 99, len(world["runs"]))
@@ -289,7 +298,7 @@ def test_references_of_what_is_kept_always_resolve(world: dict[str, Any]) -> Non
                 gc.delete(home, judged)
         except Killed:
             assert {name: resolved(home)[name] for name in kept} == {name: before[name] for name in kept}
-        gc.delete(home, gc.plan(home, keep_last=world["keep_last"]))
+        gc.delete(home, gc.plan(home, keep_last=world["keep_last"], unreviewed=True))
         assert resolved(home) == {name: before[name] for name in kept}
         assert not list((home.path / ".trash").glob("*"))
         assert free(home, keep_last=world["keep_last"]) == set()

@@ -27,19 +27,25 @@ class Audits:
         self.workspace = Workspace(path)
 
     def add(
-        self, name: str, weights: str = "w", config: AuditConfig = CONFIG, dtype: str = "uint8", ends: bool = True
+        self,
+        name: str,
+        weights: str = "w",
+        config: AuditConfig = CONFIG,
+        dtype: str = "uint8",
+        ends: bool = True,
+        family: str = f"study-{CONFIG.train.network}",
     ) -> Known:
         dataset = self.workspace.datasets / "study" / f"v{name}"
         write_json(dataset / "meta.json", {"size": 64, "dtype": dtype})
-        (self.workspace.models / "net" / weights).mkdir(parents=True, exist_ok=True)
+        (self.workspace.models / family / weights).mkdir(parents=True, exist_ok=True)
         request: dict[str, Any] = {
             "dataset": f"study/v{name}",
-            "bundle": f"net/{weights}",
+            "bundle": f"{family}/{weights}",
             "weights": weights,
             "config": config.model_dump(mode="json"),
         }
         folder = RunFolder(self.workspace.runs / name, request)
-        keys = Keys(folder, dataset, self.workspace.models / "net" / weights, config)
+        keys = Keys(folder, dataset, self.workspace.models / family / weights, config)
         for artifact in ("predictions.parquet", "regions.parquet", "effects.parquet", "saliency"):
             write_json(folder.path / artifact, f"{artifact} of {name}")
             folder.record(artifact, keys(artifact))
@@ -81,9 +87,11 @@ def test_an_audit_follows_one_that_read_split_and_trained_alike(audits: Audits) 
     oldest = audits.add("a", config=flagging)
     audits.add("b", config=splitting)
     newest = audits.add("c", config=training)
+    another = audits.add("d", family="adopted")
     found = earlier_audits(audits.workspace, "study")
-    assert followed(found, CONFIG, retrained=True) == oldest
-    assert followed(found, CONFIG, retrained=False) == newest, "with a classifier given, training does not matter"
+    assert followed(found, CONFIG, retrained=True) == oldest, "a classifier from elsewhere was not trained alike"
+    assert followed(found, CONFIG, retrained=False) == another, "with a classifier given, training does not matter"
+    assert followed(found[1:], CONFIG, retrained=False) == newest
     assert followed(found, audit_config("quick", {"seed": 5}), retrained=False) is None
 
 

@@ -18,6 +18,7 @@ from pipeline.flag.detect import MIN_SIDE, as_grey8
 from pipeline.flag.film.borders import find_borders
 from pipeline.flag.film.corners import inside_borders
 from pipeline.flag.found import Grey8
+from pipeline.flag.steepness import steepness
 
 TRAITS: dict[str, str] = {
     "exposure": "mean grey value, in [0, 1]",
@@ -121,7 +122,7 @@ def sharpness(plane: Plane) -> float:
 
 def _gradient(plane: Plane, sigma: float) -> float:
     smooth = cv2.GaussianBlur(plane, (0, 0), sigma)
-    return float(cv2.magnitude(np.diff(smooth, axis=1)[:-1], np.diff(smooth, axis=0)[:, :-1]).mean())
+    return float(steepness(np.diff(smooth, axis=1)[:-1], np.diff(smooth, axis=0)[:, :-1]).mean())
 
 
 def noise(picture: Grey8) -> float:

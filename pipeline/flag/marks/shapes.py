@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.flag.found import Grey8
+from pipeline.flag.steepness import steepness
 
 SIDE = 640
 """Longer side at which shapes are sought, pixels; lengths below are in these pixels."""
@@ -65,7 +66,7 @@ def find_shapes(image: Grey8) -> list[Shape]:
 def _cut(image: Grey8, heights: tuple[int, ...], zoom: int) -> Iterator[Shape]:
     smooth = np.asarray(cv2.GaussianBlur(image, (0, 0), 0.6), dtype=np.uint8)
     slopes = (cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.25))
-    edges = np.asarray(cv2.magnitude(*slopes), dtype=np.float32)
+    edges = steepness(*slopes)
     for grey in (smooth, 255 - smooth):
         hat = cv2.morphologyEx(grey, cv2.MORPH_TOPHAT, np.ones((WIDTH, WIDTH), np.uint8))
         for height in heights:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.flag.found import Grey8
+from pipeline.flag.steepness import steepness
 
 SIDE = 768
 """Longer side at which letters are sought, pixels; lengths below are in these pixels."""
@@ -64,7 +65,7 @@ def _of_polarity(image: Grey8, bright: bool) -> Iterator[Stroke]:
     smooth = np.asarray(cv2.GaussianBlur(grey, (0, 0), 0.6), dtype=np.uint8)
     hat = cv2.morphologyEx(smooth, cv2.MORPH_TOPHAT, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (STROKE, STROKE)))
     slopes = (cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.25), cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.25))
-    edges = np.asarray(cv2.magnitude(*slopes), dtype=np.float32)
+    edges = steepness(*slopes)
     for height in HEIGHTS:
         _, labels, stats, _ = cv2.connectedComponentsWithStats((hat > height).astype(np.uint8), connectivity=8)
         for number in np.flatnonzero(letter_sized(np.asarray(stats, dtype=np.int32))):
