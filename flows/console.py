@@ -18,6 +18,11 @@ from pipeline.progress import silent
 stderr = Console(stderr=True)
 
 
+def printable(text: str) -> str:
+    """`text` without control characters, which names of files and headers may hold to steer a terminal."""
+    return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
+
+
 class _Bars:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress

@@ -13,28 +13,40 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+_watchers: dict[int, subprocess.Popen[bytes]] = {}
 
-@contextmanager
-def server_dies_with_us() -> Iterator[None]:
-    """While the block runs, have the embedded server stopped should this process end; nothing where there is none."""
+
+def server_dies_with_us() -> None:
+    """Have the embedded server stopped when this process ends, however it ends; nothing where there is none.
+
+    Not only while a flow is at work: one that is terminated still tells the server how it ended, and then this process
+    may be gone before Prefect stops its server.
+    """
     pid = _server()
-    if pid is None:
-        yield
-        return
-    with dies_with_us(pid):
-        yield
+    if pid is not None and pid not in _watchers:
+        _watchers[pid] = _watcher(pid)
 
 
 @contextmanager
 def dies_with_us(pid: int) -> Iterator[None]:
     """While the block runs, have process `pid` terminated should this one end."""
-    # A session of its own: an interrupt of the whole group must not end it before the server.
-    command = [sys.executable, "-S", "-E", __file__, str(pid)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as watcher:  # noqa: S603 - this file
+    with _watcher(pid) as watcher:
         try:
             yield
         finally:
             watcher.terminate()
+
+
+def _watcher(pid: int) -> subprocess.Popen[bytes]:
+    # A session of its own: an interrupt of the whole group must not end it before the server.
+    command = [sys.executable, "-S", "-E", __file__, str(pid)]
+    return subprocess.Popen(  # noqa: S603 - this file
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
 
 
 def _server() -> int | None:

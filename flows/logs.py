@@ -11,7 +11,7 @@ from typing import Final
 
 from rich.markup import escape
 
-from flows.console import stderr
+from flows.console import printable, stderr
 from flows.workspace import LOG_ENVIRONMENT, Workspace
 from pipeline import logs
 from pipeline.errors import InputError, did_you_mean
@@ -74,4 +74,4 @@ class _Person(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """One line, above the progress bars."""
         if record.levelno == logging.WARNING and record.name != f"{logs.LOGGER}.warnings":
-            stderr.print(f"[yellow]Warning:[/] {escape(record.getMessage())}", soft_wrap=True)
+            stderr.print(f"[yellow]Warning:[/] {escape(printable(record.getMessage()))}", soft_wrap=True)

@@ -35,7 +35,7 @@ class Steps:
         self._held = ExitStack()
 
     def __enter__(self) -> Steps:
-        self._held.enter_context(server_dies_with_us())
+        server_dies_with_us()
         return self
 
     def __exit__(

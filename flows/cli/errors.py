@@ -8,7 +8,7 @@ from enum import IntEnum
 import typer
 from rich.markup import escape
 
-from flows.console import stderr
+from flows.console import printable, stderr
 from pipeline.errors import CxrAuditError
 
 
@@ -48,7 +48,7 @@ def run_app(app: typer.Typer) -> int:
 
 
 def _told(name: str, words: str) -> Exit:
-    stderr.print(f"[bold red]{name}[/]: {escape(words)}", soft_wrap=True)
+    stderr.print(f"[bold red]{name}[/]: {escape(printable(words))}", soft_wrap=True)
     return Exit.ERROR
 
 

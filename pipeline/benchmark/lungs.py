@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from models.lungs import LungNet, Segmenter, save_lung_net
-from pipeline.artifacts import atomic_file, atomic_folder, sha256_file, write_json
+from pipeline.artifacts import atomic_folder, sha256_file, write_json, write_text
 from pipeline.errors import EmptyResultError
 from pipeline.flag.lungs import lung_masks
 from pipeline.ingest import letterbox
@@ -20,6 +20,7 @@ from pipeline.ingest.lung_masks import MaskedImage, folds, read_masked_images
 from pipeline.ingest.synthetic.phantom import PhantomSpec, Source, render
 from pipeline.progress import Progress, silent
 from pipeline.randomness import numpy_generator
+from pipeline.spreadsheets import csv_text
 from pipeline.statistics import clusters, percentile_interval, resample_weights
 from pipeline.train.fit_lungs import STEPS, LungExample, fit_lungs
 
@@ -68,8 +69,7 @@ def train_lungs(
     with atomic_folder(out) as folder:
         save_lung_net(folder / "weights.pt", model)
         table = score_lungs(Segmenter(model), held)
-        with atomic_file(folder / "lungs.csv") as temporary:
-            table.to_csv(temporary, index=False, lineterminator="\n")
+        write_text(folder / "lungs.csv", csv_text(table))
         facts = {"trained_on": len(trained), "phantoms": PHANTOMS.images + PHANTOMS.other_source_images}
         run = {"steps": steps, "seed": seed, "sha256": sha256_file(folder / "weights.pt")}
         metrics = {**mean_dice(table, seed), **facts, **run}

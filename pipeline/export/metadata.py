@@ -12,6 +12,7 @@ from pipeline.artifacts import write_text
 from pipeline.dataset import IMAGE_COLUMNS
 from pipeline.export.images import ExportImage
 from pipeline.export.source import Source
+from pipeline.spreadsheets import csv_text
 from pipeline.types import REGION_KINDS
 
 TEXT_KINDS: Final = frozenset({"side", "position", "word", "panel", "date", "number", "identifier", "glyph"})
@@ -42,8 +43,8 @@ def metadata(source: Source, images: Sequence[ExportImage]) -> pd.DataFrame:
 
 
 def write_metadata(table: pd.DataFrame, target: Path) -> None:
-    """Store as CSV; unknown is empty."""
-    write_text(target, table.to_csv(index=False, lineterminator="\n"))
+    """Store as CSV; unknown is empty, and no text can be taken for a formula, see `pipeline.spreadsheets`."""
+    write_text(target, csv_text(table))
 
 
 def _artefacts(regions: pd.DataFrame) -> pd.DataFrame:

@@ -11,8 +11,7 @@ from sqlalchemy.orm import Session
 from pipeline.review.store.history import record, records
 from pipeline.review.store.tables import Decision, Run
 from pipeline.review.values import Actor, DecisionRecord
-
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+from pipeline.spreadsheets import harmless
 
 
 def decisions_csv(session: Session, run: str, actor: Actor | None = None) -> str:
@@ -32,7 +31,7 @@ def decisions_csv(session: Session, run: str, actor: Actor | None = None) -> str
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(DecisionRecord.model_fields)
     for entry in _entries(session, run, actor):
-        writer.writerow([_cell(value) for value in entry.model_dump(mode="json").values()])
+        writer.writerow([harmless(value) for value in entry.model_dump(mode="json").values()])
     return text.getvalue()
 
 
@@ -46,7 +45,3 @@ def decisions_json(session: Session, run: str, actor: Actor | None = None) -> di
 def _entries(session: Session, run: str, actor: Actor | None) -> list[DecisionRecord]:
     chosen = records(session, run, actor).order_by(Decision.id)
     return [record(decision, action) for decision, action in session.execute(chosen)]
-
-
-def _cell(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
