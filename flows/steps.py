@@ -42,6 +42,8 @@ class Steps:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with self._held:
+            for folder in self._folders.values():
+                folder.close()
             damaged = self._damaged(error) if isinstance(error, IntegrityError) else None
             if damaged is not None:
                 words = str(error).removesuffix(REMEDY).strip()

@@ -278,3 +278,8 @@ class RunFolder:
         if entry is None:
             raise IntegrityError(f"{self._ledger} lists no {name}. Run the audit again.")
         return str(entry["sha256"])
+
+    def close(self) -> None:
+        """Remove parts of recorded artifacts that came late: from a worker that another one had taken for dead."""
+        for name in self._state["artifacts"]:
+            shutil.rmtree(self.path / f"{name}.partial", ignore_errors=True)

@@ -24,6 +24,7 @@ from pipeline.artifacts import (
     sha256_tree,
     write_json,
     write_parquet,
+    write_text,
 )
 from pipeline.errors import IntegrityError, StorageError
 
@@ -151,3 +152,13 @@ def test_opening_a_run_sweeps_up_after_writers_that_were_killed_and_no_others(tm
     os.utime(dead[-1], (0, 0))
     RunFolder(tmp_path, {"seed": 1})
     assert [path.exists() for path in (*dead, *alive, folder)] == [False, False, False, True, True, True]
+
+
+def test_parts_that_come_after_their_artifact_go_and_those_of_others_stay(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", {})
+    write_text(run.path / "a.parquet", "whole")
+    run.record("a.parquet")
+    for name in ("a.parquet.partial/k/1.parquet", "b.parquet.partial/k/1.parquet"):
+        write_text(run.path / name, "part")
+    run.close()
+    assert sorted(p.name for p in run.path.iterdir()) == ["a.parquet", "b.parquet.partial", "run.json"]
