@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from flows.progress_artifacts import progress_artifacts
@@ -21,6 +22,11 @@ stderr = Console(stderr=True)
 def printable(text: str) -> str:
     """`text` without control characters, which names of files and headers may hold to steer a terminal."""
     return "".join(each if each.isprintable() or each == "\n" else repr(each)[1:-1] for each in text)
+
+
+def cell(text: str) -> str:
+    """`text` for a table of rich: `printable`, and no markup of its own, which could hide a link."""
+    return escape(printable(text))
 
 
 class _Bars:

@@ -90,6 +90,7 @@ def _hashes(run: Path) -> dict[str, str]:
 
 
 def _show(drift: dict[str, Any]) -> None:
+    from flows.tasks.artifacts import as_markdown
     from pipeline.drift import TEXT, row_title
 
     rows = [row for row in drift["rows"] if row["about"] != TEXT]
@@ -105,4 +106,4 @@ def _show(drift: dict[str, Any]) -> None:
         }
         for row in rows[:MOST_ROWS]
     ]
-    create_table_artifact(key="drift", table=table, description="\n\n".join(drift["words"]))
+    create_table_artifact(key="drift", table=table, description="\n\n".join(map(as_markdown, drift["words"])))

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.cli.options import WORKSPACE, Json, ManifestArgument, WorkspacePath
-from flows.console import progress, shown
+from flows.console import cell, printable, progress, shown
 from flows.workspace import Workspace
 
 app = typer.Typer(help="Manifests: list them, check them against data, fetch what they pin.", no_args_is_help=True)
@@ -36,7 +36,7 @@ def list_manifests(as_json: Json = False) -> None:
     for column in ("title", "classes", "licence"):
         table.add_column(column)
     for manifest in manifests:
-        table.add_row(manifest.name, manifest.title, ", ".join(manifest.classes), manifest.licence)
+        table.add_row(*map(cell, (manifest.name, manifest.title, ", ".join(manifest.classes), manifest.licence)))
     Console().print(table)
 
 
@@ -58,13 +58,13 @@ def check(
     table = Table("source", "class", "split", "images", "patients", "of unknown patient", box=None, header_style="bold")
     for group in report.groups:
         counts = (group.images, group.patients, group.without_patient)
-        table.add_row(group.source, group.label, group.split, *(f"{count:,}" for count in counts))
+        table.add_row(*map(cell, (group.source, group.label, group.split)), *(f"{count:,}" for count in counts))
     Console().print(table)
     typer.echo(f"{report.images:,} images, {report.patients:,} known patients")
     for reason, count in report.problems.items():
         typer.echo(f"not used, {reason}: {count:,}")
     for path in report.missing_files[:5]:
-        typer.echo(f"missing: {path}")
+        typer.echo(printable(f"missing: {path}"))
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,16 @@ MOST = 100
 def leave_artifacts(run: Path, state: RunState, words: list[str]) -> None:
     """Links, summary and findings of a run that has ended."""
     leave_links(run, state)
-    create_markdown_artifact(key="summary", markdown="\n\n".join([f"# {state}", *words]))
+    create_markdown_artifact(key="summary", markdown="\n\n".join([f"# {state}", *map(as_markdown, words)]))
     findings = read_json(run / "findings.json")["findings"]
     shown = f"the first {MOST} of {len(findings)}" if len(findings) > MOST else f"{len(findings)}"
     rows = [_row(finding) for finding in findings[:MOST]]
     create_table_artifact(key="findings", table=rows, description=f"Findings of run {run.name}: {shown}")
+
+
+def as_markdown(text: str) -> str:
+    """`text` as Markdown that shows it as it is: names of classes may hold links, pictures and HTML."""
+    return re.sub(r"([\\`*_\[\]<>!#|~&])", r"\\\1", text)
 
 
 def leave_links(run: Path, state: RunState) -> None:

@@ -123,4 +123,9 @@ class _CheckedRedirects(HTTPRedirectHandler):
             download_url(newurl)
         except ValueError as error:
             raise FetchError(f"{req.full_url} redirects to an address that is not allowed: {error}.") from error
+        if urlsplit(newurl).hostname in LOOPBACK and urlsplit(req.full_url).hostname not in LOOPBACK:
+            raise FetchError(
+                f"{req.full_url} redirects to an address that is not allowed: it is on this machine, whose services "
+                "trust who asks from here."
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)

@@ -39,9 +39,11 @@ def download_url(value: str) -> str:
     """`value`, if it is an address that may be downloaded from.
 
     Raises:
-        ValueError: it is neither https nor on this machine.
+        ValueError: it is neither https nor on this machine, or it holds a password.
     """
     parts = urlsplit(value)
+    if parts.username is not None or parts.password is not None:  # not quoted: messages and logs are kept
+        raise ValueError("an address must not hold a user name or password; manifests are copied into every version")
     if not (parts.scheme == "https" and parts.hostname) and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
         raise ValueError(f"{value!r} must be https:// (or http:// on this machine)")
     return value

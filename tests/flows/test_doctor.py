@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.uid import JPEG2000Lossless, JPEGLossless, JPEGLSLossless
 
@@ -234,9 +235,12 @@ def test_no_server_and_a_dead_one(place: Place, monkeypatch: pytest.MonkeyPatch)
     assert troubles(prefect_checks.checks(place)) == {}
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{probe.getsockname()[1]}/api")
-    began = time.monotonic()
-    assert troubles(prefect_checks.checks(place)) == {"server": "problem"}
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}/api"
+        monkeypatch.setenv("PREFECT_API_URL", url)
+        began = time.monotonic()
+        # Asked while the port is ours and nobody listens: another server might take it. Settings may have been read before.
+        with temporary_settings({PREFECT_API_URL: url}):
+            assert troubles(prefect_checks.checks(place)) == {"server": "problem"}
     assert time.monotonic() - began < 10
     assert troubles(dask_cluster.checks(place)) == {}
 

@@ -24,6 +24,7 @@ def lines(folder: Path) -> list[dict]:
 
 
 def test_a_line_holds_context_and_known_fields(tmp_path: Path) -> None:
+    before = dict(logs.context())
     with logging_to(tmp_path, logging.INFO), bound(flow="audit", dataset="d"):
         note(run="r1")
         with bound(stage="train"):
@@ -35,7 +36,7 @@ def test_a_line_holds_context_and_known_fields(tmp_path: Path) -> None:
     assert {name: first.get(name) for name in wanted} == wanted
     assert (first["level"], first["message"], "path" in first) == ("INFO", "looked", False)
     assert (second["message"], second["run"], "stage" in second) == ("after", "r1", False)
-    assert logs.context() == {}
+    assert logs.context() == before
     OURS.warning("outside")
     assert len(lines(tmp_path)) == 2
 

@@ -32,9 +32,10 @@ generate: {images: 8, other_source_images: 0, size: 64, strength: 1.0, honest_si
 def audited(root: Path, request: AuditRequest, run: str, dataset: str) -> Path:
     """What an audit that ended leaves of itself, as far as the next one asks."""
     write_text(root / f"datasets/{dataset}/meta.json", "{}")
-    write_text(root / "models/net/0a1b/model.json", "{}")
-    config = config_of(request).model_dump(mode="json")
-    asked = {"dataset": dataset, "bundle": "net/0a1b", "weights": "0a1b", "config": config}
+    config = config_of(request)
+    bundle = f"{dataset.partition('/')[0]}-{config.train.network}/0a1b"
+    write_text(root / f"models/{bundle}/model.json", "{}")
+    asked = {"dataset": dataset, "bundle": bundle, "weights": "0a1b", "config": config.model_dump(mode="json")}
     folder = RunFolder(root / "runs" / run, asked)
     (folder.path / "findings.json").write_text("[]")
     folder.record("findings.json", "key")
@@ -53,7 +54,7 @@ def test_the_audit_to_go_on_from_is_found_on_an_empty_mirror(url, machine, reque
     one = machine("one", url)
     for name, dataset in (("4e5f", "demo/2c3d"), ("5f60", "other/2c3d")):
         run = audited(one.root, request_of(url), name, dataset)
-        for path in (run, one.root / "datasets" / dataset, one.root / "models/net/0a1b"):
+        for path in (run, one.root / "datasets" / dataset, *one.root.glob("models/*/0a1b")):
             one.keep(path)
     two = machine("two", url)
     request = request_of(url)

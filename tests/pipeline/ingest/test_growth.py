@@ -18,7 +18,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pipeline.artifacts import read_parquet
 from pipeline.config import IngestConfig
 from pipeline.dataset import DatasetVersion
-from pipeline.ingest import Manifest, SourceRows, ingest, shards
+from pipeline.ingest import Manifest, SourceRows, ingest, sacrifice
 from pipeline.ingest.sources import PROBLEM_COLUMNS, ROW_COLUMNS
 
 CONFIG = IngestConfig(store_size=64, min_side=16, max_pixels=1_000_000, max_file_bytes=2_000_000)
@@ -91,13 +91,13 @@ def folder(tmp_path: Path, picture: Callable[..., np.ndarray]) -> Folder:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Paths of the files that were decoded, in order."""
     paths: list[str] = []
-    decode = shards.decode
+    decode = sacrifice.decode
 
     def spy(path: str, *given: Any, **options: Any) -> Any:
         paths.append(path)
         return decode(path, *given, **options)
 
-    monkeypatch.setattr(shards, "decode", spy)
+    monkeypatch.setattr(sacrifice, "decode", spy)
     return paths
 
 
