@@ -238,7 +238,7 @@ def test_no_server_and_a_dead_one(place: Place, monkeypatch: pytest.MonkeyPatch)
         url = f"http://127.0.0.1:{probe.getsockname()[1]}/api"
         monkeypatch.setenv("PREFECT_API_URL", url)
         began = time.monotonic()
-        # Asked while the port is ours and nobody listens: another server might take it. Settings may have been read before.
+        # Asked while the port is ours and nobody listens. Settings may have been read before.
         with temporary_settings({PREFECT_API_URL: url}):
             assert troubles(prefect_checks.checks(place)) == {"server": "problem"}
     assert time.monotonic() - began < 10
