@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +19,18 @@ def save_state(path: Path, model: nn.Module) -> None:
     # `contiguous()` would keep the strides of dimensions of size 1, which are saved as well.
     plain = torch.contiguous_format
     state = {key: value.detach().cpu().clone(memory_format=plain) for key, value in model.state_dict().items()}
-    # Given a path, torch writes its name into the archive, so the bytes would depend on it.
-    with path.open("wb") as stream:
-        torch.save(state, stream)
+    path.write_bytes(saved_bytes(state))
+
+
+def saved_bytes(state: Mapping[str, Any]) -> bytes:
+    """What `torch.save` makes of `state`, to be written by Python.
+
+    Given a path, torch writes its name into the archive, so that the bytes would depend on it; and on a full disk its
+    own writer raises a RuntimeError about positions instead of the OSError of the system.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
 
 
 def load_state(path: Path) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from models.generative import GenerativeSpec, PictureModel, save_generative
 from models.spec import ModelSpec
+from models.weights import saved_bytes
 from pipeline.artifacts import atomic_file, atomic_folder, code_version, content_hash, write_json
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import InputError, ModelError
@@ -120,8 +121,9 @@ class _Training:
         if not all(map(math.isfinite, means)):
             raise ModelError(f"The generative model diverged in epoch {number}. Try another seed.")
         self.history.append({"epoch": number, "discriminator_loss": means[0], "generator_loss": means[1]})
-        with atomic_file(self._checkpoint) as temporary, temporary.open("wb") as stream:
-            torch.save({**{name: part.state_dict() for name, part in self._parts()}, "history": self.history}, stream)
+        state = {name: part.state_dict() for name, part in self._parts()}
+        with atomic_file(self._checkpoint) as temporary:
+            temporary.write_bytes(saved_bytes({**state, "history": self.history}))
 
     def restore(self) -> None:
         """Continue where an interrupted attempt at the same request stopped."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.inpainters import SHIPPED, Ground, Inpainter, load_inpainter, save_inpainter
+from models.weights import saved_bytes
 from pipeline.artifacts import atomic_file, atomic_folder, code_version, content_hash, sha256_artifact, write_json
 from pipeline.dataset import DatasetVersion
 from pipeline.errors import InputError, ModelError
@@ -187,8 +188,8 @@ class _Training:
         self.history.append({"step": self.step, **means})
         self._recent = []
         state = {name: part.state_dict() for name, part in self._parts()}
-        with atomic_file(self._checkpoint) as temporary, temporary.open("wb") as stream:
-            torch.save({**state, "step": self.step, "history": self.history}, stream)
+        with atomic_file(self._checkpoint) as temporary:
+            temporary.write_bytes(saved_bytes({**state, "step": self.step, "history": self.history}))
 
     def _parts(self) -> list[tuple[str, Any]]:
         networks = [("model", self.model), ("average", self.average), ("judge", self._judge)]

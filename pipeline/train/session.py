@@ -27,6 +27,7 @@ from monai.inferers.inferer import SimpleInferer
 from torch import Tensor, nn
 
 from models import ModelSpec
+from models.weights import saved_bytes
 from pipeline.artifacts import atomic_file
 from pipeline.config import TrainConfig
 from pipeline.errors import ModelError
@@ -240,9 +241,8 @@ class Session:
     def _save(self) -> None:
         self.record.finished = bool(self._trainer.should_terminate) or len(self.record.history) == self.config.epochs
         state = {name: part.state_dict() for name, part in self._parts().items()}
-        # Through a Python stream a full disk is an OSError; torch's own writer makes it a RuntimeError about positions.
-        with atomic_file(self._checkpoint) as temporary, temporary.open("wb") as stream:
-            torch.save({**state, "record": vars(self.record)}, stream)
+        with atomic_file(self._checkpoint) as temporary:
+            temporary.write_bytes(saved_bytes({**state, "record": vars(self.record)}))
 
     def _restore(self) -> None:
         state = read_checkpoint(self._checkpoint)

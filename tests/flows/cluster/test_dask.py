@@ -29,12 +29,12 @@ positive: opacity
 sources:
   - {name: phantom, layout: generated}
 generate:
-  {images: 60, other_source_images: 4, size: 96, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.2}
+  {images: 80, other_source_images: 12, size: 96, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.2}
 audit:
   ingest: {store_size: 96}
-  train: {network: small, input_size: 64, epochs: 2, patience: 2, batch_size: 8, learning_rate: 0.006, augment: false}
+  train: {network: small, input_size: 64, epochs: 3, patience: 8, batch_size: 8, learning_rate: 0.006, augment: false}
   explain: {images: 2, mask_size: 7, batch_size: 1, options: {igos++-fast: {ig_steps: 2, iterations: 1}}}
-  flag: {images: 8, min_effect: 0.0, fdr: 0.5, transplants: 2, blackout_images: 20}
+  flag: {images: 16, min_effect: 0.0, fdr: 0.5, transplants: 4, blackout_images: 20}
   compare: {seeds: 3, bootstrap: 100}
 """
 
@@ -163,5 +163,5 @@ def test_a_local_cluster_stands_the_battery(tmp_path: Path, prefect_environment:
     assert found["where"] == ["7 2", "8 2"], "each worker has a GPU of its own, and the threads that were asked for"
     assert found["failed"] == ["IntegrityError", "part 0 is damaged", str(workspace / "failing" / "000.txt")]
     assert found["once"] == ["0", "2"], "what a worker did not finish is done by another one"
-    assert found["killed"][0] == "CxrAuditError"
+    assert found["killed"][0] == "WorkerDiedError"
     assert "killed 3 workers" in found["killed"][1]
