@@ -1,4 +1,4 @@
-"""Workers and the scheduler of a Dask cluster are killed while a run is at work on it."""
+"""Two workers give the bytes of one process, also where workers and the scheduler are killed at work."""
 
 from __future__ import annotations
 
@@ -36,6 +36,20 @@ def clusters(tmp_path: Path, command: Command) -> Iterator[list[Cluster]]:
     finally:
         for each in made:
             each.stop()
+
+
+@pytest.mark.timeout(600)
+def test_two_workers_give_the_bytes_of_one_process(
+    tmp_path: Path, calm: Path, command: Command, clusters: list[Cluster]
+) -> None:
+    cluster = clusters[0]
+    ended = command.complete(tmp_path / "ws", "--cluster", cluster.address)
+    assert content(tmp_path / "ws") == content(calm)
+    assert {"report.html", "drift.json", "comparison.json"} <= {Path(name).name for name in content(calm)}
+    assert half_written(tmp_path / "ws") == []
+    logs = [(cluster.folder / f"{number}.log").read_text() for number in (1, 2)]
+    assert not [line for log in logs for line in log.splitlines() if "Traceback" in line]
+    assert "explain" in ended.said, "progress is shown"
 
 
 @pytest.mark.timeout(600)
