@@ -31,7 +31,9 @@ _log = logging.getLogger("cxr_audit.parts")
 class Part(Protocol):
     """One part of a piece of work: a small frozen dataclass of paths, numbers and settings, which is sent to workers.
 
-    What several parts need (a data set, a network) is opened once a process, not sent along.
+    What several parts need (a data set, a network) is opened once a process, not sent along. One that runs decoders on
+    files of unknown origin says ``may_die = True``: it is not done in the process that asks for it, where there is
+    another one.
     """
 
     @property
@@ -79,12 +81,14 @@ def here(parts: Sequence[Part]) -> Iterator[None]:
 def processes(workers: int) -> Spread:
     """A `Spread` over `workers` processes of this machine, but for networks: their threads use all cores from here.
 
-    A process that dies raises `WorkerDiedError`.
+    What may die of its files is never done in this process, however little of it there is. A process that dies raises
+    `WorkerDiedError`.
     """
 
     def spread(parts: Sequence[Part]) -> Iterator[None]:
         todo = undone(parts)
-        if workers == 1 or len(todo) < 2 or any(part.network for part in todo):
+        few = workers == 1 or len(todo) < 2
+        if (few and not any(map(_may_die, todo))) or any(part.network for part in todo):
             yield from here(todo)
             return
         with _pool(min(workers, len(todo))) as pool:
@@ -93,6 +97,10 @@ def processes(workers: int) -> Spread:
                 yield
 
     return spread
+
+
+def _may_die(part: Part) -> bool:
+    return bool(getattr(part, "may_die", False))
 
 
 def spread_blocks(

@@ -39,6 +39,12 @@ class Failing(Chore):
         raise IntegrityError(f"part {self.number} is damaged", self.target)
 
 
+class Perilous(Chore):
+    """May kill who does it."""
+
+    may_die = True
+
+
 class Deadly(Chore):
     """Kills whoever does it."""
 

@@ -51,7 +51,8 @@ class Lease:
             if (number, state) != seen:
                 seen, since = (number, state), time.monotonic()
             if state is None or _is_over(state) or time.monotonic() - since > PATIENCE:
-                if self._remote.create(self._name(number + 1), self._state()):
+                # The next number may be free because it came and went since we looked: then a higher one is in force.
+                if self._remote.create(self._name(number + 1), self._state()) and self._in_force()[0] == number + 1:
                     break
                 continue
             if (words := _words(state)) != said:
@@ -86,7 +87,8 @@ class Lease:
 
     def _keep_up(self) -> None:
         while not self._over.wait(BEAT):
-            with suppress(StorageError):  # the store may answer again; who writes to it will say so if it does not
+            # The store may answer again, a full disk have room; who writes there will say so if not.
+            with suppress(StorageError, OSError):
                 if self._in_force()[0] != self.number:
                     return
                 self._beats += 1

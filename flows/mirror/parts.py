@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 from flows.mirror.index import Kept, is_run, measured, unit_of
@@ -30,12 +34,15 @@ def mirrored(spread: Spread, workspace: Path) -> Spread:
     mirror = mirror_at(root)
 
     def through_the_store(parts: Sequence[Part]) -> Iterator[None]:
-        exchange = Exchange(mirror)
+        exchange = Exchange(mirror, uuid.uuid4().hex)
         for part in undone(parts):
             exchange.take(part.target)
-        todo = undone(parts)
-        sent = [Mirrored(part, root, mirror.remote.url, mirror.id, exchange.offered(part.needs)) for part in todo]
-        yield from spread(sent)
+        todo, where = undone(parts), (root, mirror.remote.url, mirror.id, exchange.id)
+        try:
+            yield from spread([Mirrored(part, *where, exchange.offered(part.needs)) for part in todo])
+        finally:
+            with suppress(StorageError):  # what went wrong before matters more than what stays in the store
+                exchange.withdraw()
         for part in todo:
             if not part.target.exists() and not exchange.take(part.target):
                 raise StorageError(f"{mirror.remote.url} lost {part.target.name}, which a worker had left there.")
@@ -53,6 +60,7 @@ class Mirrored:
         root: the mirror of the flow's process.
         url: what it mirrors.
         mirror: id of that mirror; a worker that has the same one works in it.
+        exchange: id of the exchange that has the offers.
         offers: what the part needs besides data sets and models, by name in the workspace.
     """
 
@@ -60,6 +68,7 @@ class Mirrored:
     root: Path
     url: str
     mirror: str
+    exchange: str
     offers: Mapping[str, Kept]
 
     @property
@@ -84,7 +93,7 @@ class Mirrored:
             self.part.do()
             return
         part: Part = moved(self.part, self.root, mirror.root)
-        exchange = Exchange(mirror)
+        exchange = Exchange(mirror, self.exchange)
         for name, kept in self.offers.items():
             exchange.accept(name, kept)
         for path in part.needs:
@@ -117,11 +126,12 @@ def moved(value: Any, root: Path, to: Path) -> Any:
 class Exchange:
     """Files on their way between the mirrors of several machines.
 
-    An object that is offered is named by its content; those of a result lie beside the list of their hashes, so that
-    they can go with it.
+    An object that is offered is named by its content and the exchange, so that it can go without being missed by
+    another flow; those of a result lie beside the list of their hashes, so that they can go with it.
     """
 
-    def __init__(self, mirror: Mirror) -> None:
+    def __init__(self, mirror: Mirror, exchange: str) -> None:
+        self.id = exchange
         self._mirror = mirror
         self._offers: dict[Path, dict[str, Kept]] = {}
         self._taken: list[str] = []
@@ -140,7 +150,7 @@ class Exchange:
         """Have an offered file here, as it was offered."""
         path = self._mirror.root / name
         if not path.is_file() or measured(path) != Kept(*kept):
-            self._fetch(_offer(kept.sha256), path, kept)
+            self._fetch(self._offer(Kept(*kept)), path, kept)
 
     def give(self, target: Path) -> None:
         """Leave a part's target, a file or a folder, in the store."""
@@ -170,6 +180,11 @@ class Exchange:
         working.replace(target)
         return True
 
+    def withdraw(self) -> None:
+        """Remove what was offered."""
+        offers = {self._offer(kept) for files in self._offers.values() for kept in files.values()}
+        self._mirror.remote.remove(sorted(offers))
+
     def clear(self, targets: Sequence[Path]) -> None:
         """Remove results, with the objects that were taken."""
         results = [f"{_result(self._name(target))}.json" for target in targets if not self._immutable(target)]
@@ -181,12 +196,12 @@ class Exchange:
             return {}
         files = {file.relative_to(self._mirror.root).as_posix(): file for file in _files(path).values()}
         found = {name: measured(file) for name, file in files.items()}
-        self._mirror.remote.put([(files[name], _offer(kept.sha256)) for name, kept in found.items()])
+        self._mirror.remote.put([(files[name], self._offer(kept)) for name, kept in found.items()])
         return found
 
     def _fetch(self, name: str, path: Path, kept: Kept) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{id(self)}.partial")
+        temporary = path.with_name(f".{path.name}.{os.getpid()}-{get_ident()}.partial")
         self._mirror.remote.get([(name, temporary)])
         if not temporary.is_file() or measured(temporary) != Kept(*kept):
             raise IntegrityError(f"{self._mirror.remote.url}/{name} is not what was kept. Run again.")
@@ -196,12 +211,11 @@ class Exchange:
         unit = unit_of(path.relative_to(self._mirror.root))
         return unit is not None and not is_run(unit)
 
+    def _offer(self, kept: Kept) -> str:
+        return f"{_PARTS}/objects/{self.id}/{kept.sha256}"
+
     def _name(self, path: Path) -> str:
         return path.relative_to(self._mirror.root).as_posix()
-
-
-def _offer(sha256: str) -> str:
-    return f"{_PARTS}/objects/{sha256}"
 
 
 def _result(name: str) -> str:

@@ -103,17 +103,21 @@ def _row(stacked: Stacked, question: Question, drawn: Floats, confidence: float)
     later, fresh = stacked.later[question.rows], stacked.fresh[question.rows]
     cluster, weight = stacked.cluster[question.rows], stacked.weight[question.rows]
     then, now, added = (_side(question.values, weight, cluster, mask) for mask in (~later, later, fresh))
-    p, support = _score_test(question.values, weight, later, cluster)
-    low, high = percentile_interval(drawn[1] - drawn[0], confidence)
+    tested = _score_test(question.values, weight, later, cluster)
     known = then["mean"] is not None and now["mean"] is not None
+    change = now["mean"] - then["mean"] if known else None
+    low, high = percentile_interval(drawn[1] - drawn[0], confidence)
+    if change is not None and low is not None and tested.unseen:
+        reach = tested.reach(confidence)
+        low, high = min(low, change - reach), max(high, change + reach)
     return {
         **question.about,
         "then": then | _interval(then, question.values, drawn[0], confidence),
         "now": now | _interval(now, question.values, drawn[1], confidence),
         "new_images": added,
-        "difference": {"mean": now["mean"] - then["mean"] if known else None, "low": low, "high": high},
-        "p": p,
-        "enough": min(then["patients"], now["patients"], support) >= ENOUGH,
+        "difference": {"mean": change, "low": low, "high": high},
+        "p": tested.p,
+        "enough": min(then["patients"], now["patients"], tested.support) >= ENOUGH,
     }
 
 
@@ -133,27 +137,67 @@ def _interval(said: Row, values: Floats, means: Floats, confidence: float) -> Ro
     return {"low": low, "high": high}
 
 
-def _score_test(values: Floats, weight: Floats, later: Bools, cluster: Ints) -> tuple[float | None, float]:
-    """Two-sided p of "both audits have one mean", and how many patients' worth of information it rests on.
+@dataclass(frozen=True)
+class _Test:
+    """Of "both audits have one mean".
+
+    Attributes:
+        p: two-sided; None where nothing varies.
+        support: how many patients' worth of information it rests on.
+        error: standard error of the difference.
+        unseen: whether the patients who make the difference vary less than patients do, as a few who are all alike.
+    """
+
+    p: float | None
+    support: float
+    error: float = 0.0
+    unseen: bool = False
+
+    def reach(self, confidence: float) -> float:
+        """Half the width of the interval that belongs to the test."""
+        return float(stats.t.ppf((1 + confidence) / 2, _freedom(self.support)) * self.error)
+
+
+def _score_test(values: Floats, weight: Floats, later: Bools, cluster: Ints) -> _Test:
+    """Test "both audits have one mean", with patients as what varies.
 
     Every patient moves the difference of the means by the sum over its images of +-w (y - mean of all); squares of
     these sums add up to the variance (the score test, robust to images of one patient being alike: Boos, American
     Statistician 46, 1992). Unchanged images of both audits move it by next to nothing. The information is counted as
-    (sum of squares)^2 / sum of fourth powers: of 1,000 images with 12 marks it is about 12. p is null where nothing
-    varies.
+    (sum of squares)^2 / sum of fourth powers: of 1,000 images with 12 marks it is about 12.
+
+    Where few images are new, their squares may say too little: 20 new images without a mark that a tenth of all bear
+    seem to be certain of having none. The variance is therefore no smaller than if new patients varied as all do.
     """
     totals = weight[~later].sum(), weight[later].sum()
     if min(totals) == 0:
-        return None, 0
+        return _Test(None, 0)
     sign = np.where(later, 1 / totals[1], -1 / totals[0])
-    moved = np.bincount(cluster, weights=sign * weight * (values - np.average(values, weights=weight)))
+    apart = weight * (values - np.average(values, weights=weight))
+    moved: Floats = np.bincount(cluster, weights=sign * apart).astype(np.float64)
     moved[np.abs(moved) < _NOTHING / min(totals)] = 0
     squares = float((moved**2).sum())
     if squares == 0:
-        return None, float("inf")
+        return _Test(None, float("inf"))
     support = squares**2 / float((moved**4).sum())
-    distance = abs(float(moved.sum())) / np.sqrt(squares)
-    return float(2 * stats.t.sf(distance, max(support - 1, 1))), support
+    least = _common_variance(moved, sign * weight, weight, apart, cluster)
+    error = float(np.sqrt(max(squares, least)))
+    p = float(2 * stats.t.sf(abs(float(moved.sum())) / error, _freedom(support)))
+    return _Test(p, support, error, least > squares)
+
+
+def _common_variance(moved: Floats, pull: Floats, weight: Floats, apart: Floats, cluster: Ints) -> float:
+    """Variance of the difference if the means of all patients vary alike, and each patient changes as it did."""
+    mass, pulled, total = (np.bincount(cluster, weights=each).astype(np.float64) for each in (weight, pull, apart))
+    mean = divide(total, mass)
+    there = mass > 0
+    mean, mass, pulled, moved = mean[there], mass[there], pulled[there], moved[there]
+    spread = float(np.average(mean**2, weights=mass))
+    return spread * float((pulled**2).sum()) + float(((moved - pulled * mean) ** 2).sum())
+
+
+def _freedom(support: float) -> float:
+    return max(support - 1, 1)
 
 
 _NOTHING = 1e-9

@@ -34,10 +34,6 @@ def finding_changes(then: Sequence[Finding], now: Sequence[Finding]) -> list[Row
     return rows
 
 
-def _told(finding: Finding | None) -> str | None:
-    return finding["status"] if finding is not None and finding["status"] in _TOLD else None
-
-
 _CHANGES: Final[dict[tuple[str | None, ...], str]] = {
     (None, "suspected"): "new",
     (None, "confirmed"): "newly confirmed",

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from pipeline.artifacts import code_version, content_hash, read_json, write_json, write_parquet, write_text
 from pipeline.config import IngestConfig
@@ -23,7 +24,7 @@ from pipeline.ingest.manifest_schema import Manifest
 from pipeline.ingest.previous import HEADERS_FILE, reads_alike
 from pipeline.ingest.quality import summarise
 from pipeline.ingest.readers import ReadLimits
-from pipeline.ingest.recall import GONE_FILE, drop_learnt, gone, recalled
+from pipeline.ingest.recall import GONE_FILE, Picture, drop_learnt, gone, recalled
 from pipeline.ingest.repeats import drop_repeats
 from pipeline.ingest.shards import Reading, read_headers, read_shards, write_shards
 from pipeline.ingest.sources import SourceRows
@@ -151,8 +152,11 @@ def _select(
     decoded, refused = read_shards(writer, shards)
     _require_some(decoded, pd.concat([problems, refused]))
     decoded["shard_row"] = np.arange(len(decoded))
-    decoded["duplicate_group"] = _groups(writer, shards, decoded, config)
-    images, learnt = drop_learnt(decoded.assign(earlier=recalled(decoded, previous)))
+    picture = _pictures(writer, shards, decoded)
+    hashes = np.array([int(text, 16) for text in decoded["phash"]], dtype=np.uint64)
+    decoded["duplicate_group"] = duplicate_groups(decoded["image_id"].tolist(), hashes, picture, config.phash_distance)
+    earlier = recalled(decoded, previous, picture, config.phash_distance)
+    images, learnt = drop_learnt(decoded.assign(earlier=earlier))
     images, repeats = drop_repeats(images)
     problems = pd.concat([problems, refused, learnt, repeats], ignore_index=True)
     try:
@@ -164,16 +168,16 @@ def _select(
     return images, problems.sort_values(["path", "reason", "detail"], kind="stable", ignore_index=True)
 
 
-def _groups(writer: DatasetWriter, shards: int, decoded: pd.DataFrame, config: IngestConfig) -> list[str | None]:
-    hashes = np.array([int(text, 16) for text in decoded["phash"]], dtype=np.uint64)
+def _pictures(writer: DatasetWriter, shards: int, decoded: pd.DataFrame) -> Picture:
+    """Grey pixels (height, width) of decoded image i, as they are stored."""
     placed = decoded[["scale", "pad_x", "pad_y", "width", "height"]].to_numpy(dtype=np.float64)
     pixels = writer.stored_pixels(shards)
 
-    def picture(row: int) -> Any:
+    def picture(row: int) -> NDArray[Any]:
         scale, pad_x, pad_y, width, height = placed[row]
         return to_8_bits(unletterbox(pixels(row), StoreTransform(scale, pad_x, pad_y, int(width), int(height))))
 
-    return duplicate_groups(decoded["image_id"].tolist(), hashes, picture, config.phash_distance)
+    return picture
 
 
 def _require_some(usable: pd.DataFrame, problems: pd.DataFrame) -> None:

@@ -66,8 +66,13 @@ def candidate_pairs(hashes: NDArray[np.uint64], distance: int) -> Iterator[tuple
 
 def fine_structure(pixels: NDArray[Any]) -> NDArray[np.float32]:
     """A picture shrunk to `THUMBNAIL` squared without its slow shading, float32."""
-    small = cv2.resize(pixels, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small = thumbnail(pixels).astype(np.float32)
     return np.asarray(small - cv2.GaussianBlur(small, (0, 0), THUMBNAIL / 16), dtype=np.float32)
+
+
+def thumbnail(pixels: NDArray[Any]) -> NDArray[Any]:
+    """A picture shrunk to `THUMBNAIL` squared, in its data type; its fine structure is that of the picture."""
+    return cv2.resize(pixels, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
 
 
 def similarity(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:

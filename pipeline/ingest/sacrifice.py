@@ -1,7 +1,8 @@
 """Files whose native decoder kills the process that reads them: such a file is a problem row, not the end of an ingest.
 
 A file is marked while it is read. Where its mark is there already, some process died reading it, perhaps of it: then it
-is read in a process of its own, which may die and may not take for ever.
+is read in a process of its own, which may die. No process may take for ever over a file: an alarm ends it, unless it is
+the one that a user started.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +25,7 @@ from pipeline.ingest.decode import Decoded, Refused, decode
 from pipeline.spread import Part, Spread, WorkerDiedError
 
 SECONDS: Final = 120
-"""A process of its own may take for one file."""
+"""A process may take for one file."""
 _READY: Final = b"ready\n"
 _NOT_THE_FILE: Final = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 """Sent by people, by the system when memory runs out: what comes of a file must not depend on them."""
@@ -48,7 +51,8 @@ class Marks:
         else:
             self.folder.mkdir(exist_ok=True)
             mark.touch()
-            found = reads()
+            with _in_time():
+                found = reads()
         mark.unlink(missing_ok=True)
         return found
 
@@ -81,6 +85,23 @@ class _Died:
         else:
             what = f"its decoder ended the process with status {self.code}"
         return Refused(ProblemReason.UNREADABLE, f"{what}; copy the file again or leave it out")
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    """End this process, as a decoder's crash would, if the block takes longer than `SECONDS`; only a worker process.
+
+    The default of the signal ends the process, in the midst of native code too. Of several threads that read at once
+    the last to begin counts.
+    """
+    if parent_process() is None or signal.getsignal(signal.SIGALRM) != signal.SIG_DFL:
+        yield
+        return
+    signal.alarm(SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
 
 
 def _apart(reads: Callable[[], Decoded | Refused]) -> Decoded | Refused | _Died:

@@ -84,6 +84,7 @@ class _Shard:
     files: pd.DataFrame
     reading: Reading
     network: ClassVar[bool] = False
+    may_die: ClassVar[bool] = True
 
     @property
     def needs(self) -> tuple[Path, ...]:

@@ -47,7 +47,7 @@ audit:
   ingest: {store_size: 64}
   train: {network: small, input_size: 64, epochs: 3, patience: 3, learning_rate: 0.004, augment: false}
   explain: {images: 16, mask_size: 8, batch_size: 8}
-  flag: {images: 60, transplants: 16, blackout_images: 100}
+  flag: {looked_at: 150, images: 60, transplants: 16, blackout_images: 100}
 """
 
 

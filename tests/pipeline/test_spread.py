@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.errors import CxrAuditError, IntegrityError
 from pipeline.spread import Spread, here, parts_of, processes, spread_blocks
-from tests.chores import Chore, Deadly, Failing, diary
+from tests.chores import Chore, Deadly, Failing, Perilous, diary
 
 SPREADS = [
     pytest.param(here, id="here"),
@@ -47,6 +47,14 @@ def test_processes_share_the_work_but_not_the_networks(tmp_path: Path) -> None:
         folder.mkdir()
         list(processes(2)([Chore(folder, number, network) for number in range(4)]))
         assert ({process for _, process in diary(folder)} == {os.getpid()}) == network
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_may_die_is_done_elsewhere_even_if_it_is_one(tmp_path: Path, workers: int) -> None:
+    list(processes(workers)([Perilous(tmp_path, 0)]))
+    ((_, process),) = diary(tmp_path)
+    assert process != os.getpid()
 
 
 @pytest.mark.slow

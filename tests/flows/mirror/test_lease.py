@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -62,6 +63,47 @@ def test_one_holder_at_a_time_and_numbers_grow(url):
         thread.join()
     assert numbers == [1, 2, 3, 4, 5]
     assert remote.names(".leases") == [".leases/runs/4e5f/00000005.json"]
+
+
+def test_a_number_that_came_and_went_since_one_looked_is_not_the_lease(tmp_path, monkeypatch):
+    remote = Remote(f"file://{tmp_path}/store")
+    slow, numbers = Lease(remote, "runs/4e5f", "works"), []
+    create = remote.create
+
+    def late(name, content):
+        """Others had the lease twice between our look at it and our attempt to create the first number."""
+        monkeypatch.setattr(remote, "create", create)
+        for _ in range(2):
+            other = Lease(remote, "runs/4e5f", "works")
+            other.take()
+            numbers.append(other.number)
+            other.release()
+        return create(name, content)
+
+    monkeypatch.setattr(remote, "create", late)
+    slow.take()
+    slow.require()
+    slow.release()
+    assert (numbers, slow.number) == ([1, 2], 3)
+
+
+def test_a_disk_that_is_full_for_a_moment_does_not_end_the_heartbeat(tmp_path, monkeypatch):
+    remote = Remote(f"file://{tmp_path}/store")
+    lease, write, refused = Lease(remote, "runs/4e5f", "works"), remote.write, threading.Event()
+
+    def full(name, content):
+        monkeypatch.setattr(remote, "write", write)
+        refused.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    lease.take()
+    monkeypatch.setattr(remote, "write", full)
+    assert refused.wait(10)
+    beats, deadline = lease._beats, time.monotonic() + 10
+    while json.loads(remote.read(".leases/runs/4e5f/00000001.json"))["beats"] <= beats:
+        assert time.monotonic() < deadline, "no heartbeat followed"
+        time.sleep(0.02)
+    lease.release()
 
 
 @pytest.mark.slow

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from flows.mirror.parts import mirrored, moved
+from flows.mirror.mirror import mirror_at
+from flows.mirror.parts import Exchange, mirrored, moved
 from flows.mirror.places import folder_of
 from flows.mirror.remote import Remote
 from flows.tasks.model import Training
@@ -50,7 +51,6 @@ def dataset(root: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 @pytest.mark.parametrize("url", ["file", "s3"], indirect=True)
 def test_workers_with_mirrors_of_their_own_give_the_same_table(url, tmp_path, monkeypatch):
     monkeypatch.setenv("CXR_AUDIT_MIRROR", str(tmp_path / "flow"))
@@ -60,7 +60,7 @@ def test_workers_with_mirrors_of_their_own_give_the_same_table(url, tmp_path, mo
     spread = mirrored(workers(tmp_path, monkeypatch, ["one", "two"]), root)
     found = traits_dataset(data, root / "runs/4e5f/traits.parquet", spread=spread)
     pd.testing.assert_frame_equal(found, expected)
-    assert Remote(url).names(".parts/results") == [], "what workers hand over goes when it was taken"
+    assert Remote(url).names(".parts") == [], "what workers hand over goes when it was taken"
     for name in ("one", "two"):
         assert len([*(tmp_path / name).rglob("*.parquet.partial/*/*.parquet")]) > 0, "its worker did nothing"
         assert [*(tmp_path / name).glob("*/datasets/demo/2c3d/pixels.zarr/c/0/0/0")], "its worker saw no pixels"
@@ -73,6 +73,22 @@ def test_a_worker_with_the_same_mirror_works_in_it(tmp_path, monkeypatch):
     keep(data.path)
     traits_dataset(data, root / "runs/4e5f/traits.parquet", spread=mirrored(here, root))
     assert not (tmp_path / "store" / ".parts" / "results").exists()
+
+
+def test_what_was_offered_goes_and_that_of_another_flow_stays(tmp_path, monkeypatch):
+    monkeypatch.setenv("CXR_AUDIT_MIRROR", str(tmp_path / "flow"))
+    root = folder_of(f"file://{tmp_path}/store")
+    table = root / "runs/4e5f/regions.parquet"
+    table.parent.mkdir(parents=True)
+    table.write_bytes(b"regions")
+    one, two = (Exchange(mirror_at(root), name) for name in ("one", "two"))
+    assert one.offered([table]) == two.offered([table])
+    one.withdraw()
+    (offer,) = two.offered([table]).values()
+    assert Remote(f"file://{tmp_path}/store").names(".parts") == [f".parts/objects/two/{offer.sha256}"]
+    table.unlink()
+    two.accept("runs/4e5f/regions.parquet", offer)
+    assert table.read_bytes() == b"regions"
 
 
 def test_a_workspace_that_is_no_mirror_is_spread_as_it_is(tmp_path):

@@ -170,6 +170,24 @@ def test_mean_ranks_differ_by_the_area_under_the_curve() -> None:
     assert row["p"] == pytest.approx(stats.mannwhitneyu(now, then).pvalue, rel=0.5)
 
 
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("copies", [1, 3])
+def test_a_few_new_patients_without_a_rare_mark_are_no_drift(known: bool, copies: int) -> None:
+    """20 patients without what a tenth of 1,000 bears: every eighth draw is like that."""
+    patients = [*range(1000), *(range(1020) if known else range(1000, 1020))]
+    table = pd.DataFrame({"patient_id": [f"p{number}" for number in patients], "part": 0})
+    table["value"] = [float(number < 100) for number in patients]
+    table = pd.concat([table.assign(part=part) for part in range(copies)])
+    table["image_id"] = table["patient_id"] + table["part"].astype(str)
+    first = np.tile(np.arange(len(patients)) < 1000, copies)
+    stacked = Stacked.of(table[first], table[~first])
+    question = Question({}, np.arange(len(table)), stacked.images["value"].to_numpy())
+    (row,) = compare_means(stacked, [question], CONFIG, numpy_generator(0))
+    z = 0.1 / np.sqrt(100 / 1020 * 920 / 1020 * (1 / 1000 + 1 / 20))
+    assert row["p"] == pytest.approx(2 * stats.norm.sf(z), rel=0.15)
+    assert row["difference"]["low"] < 0 < row["difference"]["high"]
+
+
 def test_images_of_one_patient_count_once() -> None:
     """Every image five times, as five images of its patient: means stay, and so does p."""
     rng = np.random.default_rng(0)

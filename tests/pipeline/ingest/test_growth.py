@@ -215,6 +215,29 @@ def test_who_comes_back_returns_to_the_old_split(folder: Folder) -> None:
     assert len(read_parquet(back.path / "gone.parquet")) == 0
 
 
+def test_another_picture_of_who_vanished_returns_to_the_old_split(
+    folder: Folder, picture: Callable[..., np.ndarray]
+) -> None:
+    """Rescaled, so that file and pixels are new ones, and without the patient's id; two nights later."""
+    first = folder.ingest()
+    chosen = [path for path, split in split_of(first).items() if split == "train"][:6]
+    pixels = {path: np.asarray(Image.open(folder.root / path)) for path in chosen}
+    rows = {path: folder.drop(path) for path in chosen}
+    without = folder.ingest(first)
+    folder.add("night.png", picture(400), patient_id="clinic:night")
+    without = folder.ingest(without)
+    for path in chosen:
+        larger = Image.fromarray(pixels[path]).resize((pixels[path].shape[1] * 2, pixels[path].shape[0] * 2))
+        folder.add(f"again-{path}", np.asarray(larger), rows[path]["label"])
+    for number in range(20):
+        folder.add(f"more-{number}.png", picture(300 + number), CLASSES[number % 2], patient_id=f"clinic:m{number}")
+    back = folder.ingest(without)
+    again = [f"again-{path}" for path in chosen]
+    assert split_of(back, again) == dict.fromkeys(again, "train")
+    more = {split_of(back)[f"more-{number}.png"] for number in range(20)}
+    assert more == {"train", "val", "test"}, "nobody else is taken for one who vanished"
+
+
 def test_what_was_learnt_from_cannot_be_held_out_later(folder: Folder, picture: Callable[..., np.ndarray]) -> None:
     first = folder.ingest()
     learnt = in_split(first, "train")

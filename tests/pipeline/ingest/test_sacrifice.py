@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -39,7 +40,6 @@ def read_bytes(data, *args, **kwargs):
     if end == b"killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if end == b"hang":
-        signal.alarm(1)
         time.sleep(60)
     return read(data, *args, **kwargs)
 
@@ -74,7 +74,7 @@ def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder; Python processes started from now on have a decoder that obeys the end of a file."""
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "sitecustomize.py").write_text(HOSTILE_DECODER)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"), prepend=os.pathsep)
     return tmp_path
 
 
@@ -148,27 +148,26 @@ def test_parts_are_tried_again_while_there_are_more_files_to_blame(tmp_path: Pat
 
 @pytest.mark.slow
 def test_an_ingest_survives_files_that_kill(hostile: Path, picture: Callable[..., np.ndarray]) -> None:
+    """Two of them are in the last shard, which is then the only one left to read; one worker is enough."""
     for label in "ab":
         (hostile / "images" / label).mkdir(parents=True)
     for number in range(70):
-        end = {5: "exit", 40: "crash", 68: "exit"}.get(number, "")
+        end = {5: "crash", 66: "hang", 68: "exit"}.get(number, "")
         _read(hostile, f"images/{'ab'[number % 2]}/{number:02d}.png", picture(number), end)
     (hostile / "manifest.yaml").write_text(MANIFEST)
     (hostile / "audit.py").write_text(INGEST)
-    spread, alone = _ingested(hostile, workers=2, attempts=1), _ingested(hostile, workers=1, attempts=4)
+    spread, alone = _ingested(hostile, workers=2), _ingested(hostile, workers=1)
     problems = pd.read_parquet(spread.path / "problems.parquet")
-    assert list(problems["path"]) == ["images/a/40.png", "images/a/68.png", "images/b/05.png"]
+    assert list(problems["path"]) == ["images/a/66.png", "images/a/68.png", "images/b/05.png"]
     assert set(problems["reason"]) == {"unreadable"}
     assert len(spread.images) == 67
     assert _bytes(spread) == _bytes(alone)
 
 
-def _ingested(root: Path, workers: int, attempts: int) -> DatasetVersion:
-    """What an ingest makes at last; one that has no processes of its own dies of every file that kills."""
-    for attempt in range(1, attempts + 1):
-        command = [sys.executable, str(root / "audit.py"), str(root), str(workers)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert (done.returncode == 0) == (attempt == attempts), done.stderr
+def _ingested(root: Path, workers: int) -> DatasetVersion:
+    command = [sys.executable, str(root / "audit.py"), str(root), str(workers)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
     return DatasetVersion(Path(done.stdout.strip()))
 
 
