@@ -24,6 +24,8 @@ _DEFAULTS = TELEMETRY | {
     # SQLite answers 503 after a burst of task events with the defaults (docs of the settings; measured).
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    # What the server answers while its database is away: a moment of that is outlived.
+    "PREFECT_CLIENT_RETRY_EXTRA_CODES": "500",
     # Often enough for the automation that takes a silent flow run for crashed, see `flows.deployments`.
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
     # Progress is shown by rich; Prefect's own lines would tear it.

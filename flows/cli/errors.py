@@ -36,13 +36,14 @@ def run_app(app: typer.Typer) -> int:
             raise
         return _told(type(error).__name__, str(error))
     except Exception as error:
-        if not _from_prefects_client(error) or os.environ.get("CXR_AUDIT_DEBUG"):
+        trouble = _prefects_trouble(error)
+        if trouble is None or os.environ.get("CXR_AUDIT_DEBUG"):
             raise
         where = os.environ.get("PREFECT_API_URL", "the one that this command starts itself")
         return _told(
             "PrefectUnreachable",
-            f"Prefect's server, {where}, does not answer any more ({type(error).__name__}). What was finished is kept: "
-            "see that the server runs, and give the same command again.",
+            f"Prefect's server, {where}, {trouble} ({type(error).__name__}). What was finished is kept: "
+            "see that the server and its database run, and give the same command again.",
         )
     return Exit.OK
 
@@ -52,12 +53,18 @@ def _told(name: str, words: str) -> Exit:
     return Exit.ERROR
 
 
-def _from_prefects_client(error: BaseException) -> bool:
-    """Whether the connection to Prefect failed; only its client lets errors of httpx through."""
-    return any(
-        each.__module__.partition(".")[0] == "httpx" and each.__name__ == "TransportError"
-        for each in type(error).__mro__
-    )
+def _prefects_trouble(error: BaseException) -> str | None:
+    """What is wrong with Prefect's server, where that is what an error says.
+
+    The classes are known by their names: importing Prefect takes seconds. Only its client lets errors of httpx through.
+    """
+    names = {f"{each.__module__.partition('.')[0]}.{each.__name__}" for each in type(error).__mro__}
+    if "httpx.TransportError" in names:
+        return "does not answer any more"
+    answer = getattr(error, "response", None) if "httpx.HTTPStatusError" in names else None
+    if "prefect.ConcurrencySlotAcquisitionError" in names or getattr(answer, "is_server_error", False):
+        return "cannot work any more"
+    return None
 
 
 def leave(code: Exit) -> None:

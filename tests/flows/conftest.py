@@ -52,8 +52,13 @@ def prefect_environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
 
 
 @contextmanager
-def prefect_server(home: Path) -> Iterator[tuple[dict[str, str], int]]:
-    """A Prefect server with its files in `home`: the environment that points at it, and the process group it leads."""
+def prefect_server(home: Path, **settings: str) -> Iterator[tuple[dict[str, str], int]]:
+    """A Prefect server with its files in `home`: the environment that points at it, and the process group it leads.
+
+    Args:
+        home: a folder.
+        settings: more of the environment.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -63,6 +68,7 @@ def prefect_server(home: Path) -> Iterator[tuple[dict[str, str], int]]:
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        **settings,
     }
     command = [BIN / "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
