@@ -53,7 +53,8 @@ def test_the_state_says_how_it_ended(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: RunState, name: str, links: set[str]
 ) -> None:
     monkeypatch.setenv(address.ENVIRONMENT, "https://review.example.org/")
-    write_json(tmp_path / "findings.json", {"findings": [{"status": "confirmed"}]})
+    finding = {"id": "F01", "kind": "corner", "status": "confirmed"}
+    write_json(tmp_path / "findings.json", {"findings": [finding]})
     result = ending(tmp_path, state)
     assert isinstance(result, RunResult)
     assert (result.state, result.worked, result.findings) == (state, 3, {"confirmed": 1})
@@ -63,7 +64,7 @@ def test_the_state_says_how_it_ended(
         artifacts = {a.key: a for a in client.read_artifacts() if a.key and a.flow_run_id == ended.id}
     assert ended.state is not None
     assert (ended.state.type, ended.state.name) == (StateType.COMPLETED, name)
-    assert set(artifacts) == links | {"summary"}
+    assert set(artifacts) == links | {"summary", "findings"}
     assert (tmp_path / "report.html").as_uri() in str(artifacts["report"].data)
     if "review" in links:
         assert f"https://review.example.org/audits/{tmp_path.name}" in str(artifacts["review"].data)

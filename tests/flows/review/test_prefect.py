@@ -67,7 +67,7 @@ def client(
         finally:
             os.killpg(runner.pid, signal.SIGTERM)
             try:
-                runner.wait(20)
+                runner.wait(60)  # it lets a flow run that is at work end first
             finally:
                 sys.stdout.write(log.read_text()[-5000:])  # shown when a test fails
 
