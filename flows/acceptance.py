@@ -41,8 +41,7 @@ def accept(run: Path, by: str, note: str = "") -> Accepted:
     """
     if not by.strip():
         raise InputError("An audit is accepted by somebody: give a name with --by.")
-    if not (run / "findings.json").exists():
-        raise InputError(f"Run {run.name} has no findings yet. Finish its audit first: the same command resumes it.")
+    need_findings(run)
     workspace, dataset = Workspace(run.parent.parent), dataset_of(run)
     path = _path(workspace, dataset)
     with locked(path, f"accepts run {run.name}"):
@@ -52,6 +51,16 @@ def accept(run: Path, by: str, note: str = "") -> Accepted:
         now = Accepted(run=run.name, by=by.strip(), at=at, note=note, history=history)
         write_json(path, now.model_dump(mode="json"))
     return now
+
+
+def need_findings(run: Path) -> None:
+    """Refuse an audit that did not come to its findings.
+
+    Raises:
+        InputError: it has none.
+    """
+    if not (run / "findings.json").exists():
+        raise InputError(f"Run {run.name} has no findings yet. Finish its audit first: the same command resumes it.")
 
 
 def accepted(workspace: Workspace, dataset: str) -> Accepted | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -27,6 +28,11 @@ def printable(text: str) -> str:
 def cell(text: str) -> str:
     """`text` for a table of rich: `printable`, and no markup of its own, which could hide a link."""
     return escape(printable(text))
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a line for people: `printable`, on stdout or stderr. JSON and tables of rich have their own ways."""
+    typer.echo(printable(text), err=err)
 
 
 class _Bars:

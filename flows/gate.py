@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 from xml.etree import ElementTree
 
-from flows.acceptance import accepted, dataset_of
+from flows.acceptance import accepted, dataset_of, need_findings
 from flows.mirror import refresh
 from flows.results import AT_LEAST
 from flows.workspace import Workspace
@@ -16,25 +17,33 @@ from pipeline.artifacts import read_json, write_text
 from pipeline.errors import InputError
 
 Condition = Literal["confirmed", "suspected", "metric-drop", "drift"]
+CONDITIONS: Final[tuple[Condition, ...]] = get_args(Condition)
 
 _NEED_ACCEPTED: Final = frozenset({"metric-drop", "drift"})
+_WHY: Final = {
+    "confirmed": "confirmed: the causal test proved it",
+    "accepted": "accepted: a reviewer took it for one",
+    "suspected": "suspected: not proved, and not refuted",
+}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at. Texts name findings, classes and metrics: no patient, image or file.
+    """One thing that was looked at. Texts name findings, classes and metrics: no patient, image, file or printed word.
 
     Attributes:
         group: "finding", "metric" or "drift".
         name: unique within the group.
         failure: why it fails a condition that was asked for; None: it does not.
         undecided: why nothing can be said.
+        conditions: which of those that were asked for it fails.
     """
 
     group: str
     name: str
     failure: str | None = None
     undecided: str | None = None
+    conditions: tuple[Condition, ...] = ()
 
 
 def need_accepted(workspace: Workspace, dataset: str, fail_on: Collection[str]) -> None:
@@ -63,13 +72,16 @@ def checks(run: Path, fail_on: Collection[str], drop_at_least: float = 0.0) -> l
             lies below 0 and the difference is at least as large as this.
 
     Raises:
-        InputError: a condition needs an accepted audit and the run was compared with none, or with another one.
+        InputError: the run has no findings yet, or a condition needs an accepted audit and the run was compared with
+            none, or with another one.
     """
     from pipeline.drift import TEXT
 
+    need_findings(run)
     found = [_finding(each, fail_on) for each in read_json(run / "findings.json")["findings"]]
-    rows = [row for row in _rows(run, fail_on) if row["about"] != TEXT]  # CI servers need not know printed words
-    return [*found, *(_row(row, fail_on, drop_at_least) for row in rows)]
+    rows = _rows(run, fail_on)
+    others = [_row(row, fail_on, drop_at_least) for row in rows if row["about"] != TEXT]
+    return [*found, *others, *_texts([row for row in rows if row["about"] == TEXT], fail_on)]
 
 
 def junit(run: Path, found: Collection[Check]) -> str:
@@ -96,8 +108,8 @@ def junit(run: Path, found: Collection[Check]) -> str:
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def gate(run: Path, fail_on: Collection[str], drop_at_least: float = 0.0, report: Path | None = None) -> list[Check]:
-    """The checks that fail; the file `report` gets all of them.
+def judged(run: Path, fail_on: Collection[str], drop_at_least: float = 0.0, report: Path | None = None) -> list[Check]:
+    """See `checks`; the file `report` gets them.
 
     Raises:
         InputError: see `checks`.
@@ -106,14 +118,58 @@ def gate(run: Path, fail_on: Collection[str], drop_at_least: float = 0.0, report
     found = checks(run, fail_on, drop_at_least)
     if report is not None:
         write_text(report, junit(run, found))
-    return [check for check in found if check.failure is not None]
+    return found
+
+
+def gate(run: Path, fail_on: Collection[str], drop_at_least: float = 0.0) -> list[Check]:
+    """The checks that fail.
+
+    Raises:
+        InputError: see `checks`.
+    """
+    return [check for check in checks(run, fail_on, drop_at_least) if check.failure is not None]
+
+
+def failed_conditions(found: Iterable[Check]) -> dict[str, int]:
+    """Condition -> number of checks that fail it."""
+    counts = Counter(condition for check in found for condition in check.conditions)
+    return {condition: counts[condition] for condition in CONDITIONS if condition in counts}
+
+
+def verdict(run: Path, found: Collection[Check], fail_on: Collection[str]) -> list[str]:
+    """What was judged and what came of it, a sentence each, so that passing is told from judging nothing."""
+    groups = Counter(check.group for check in found)
+    statuses = Counter(str(each["status"]) for each in read_json(run / "findings.json")["findings"])
+    listed = ", ".join(f"{count} {status}" for status, count in sorted(statuses.items())) or "none"
+    undecided = sum(check.undecided is not None for check in found)
+    said = [
+        f"Run {run.name} of {dataset_of(run)}: {_number(groups['finding'], 'finding')} ({listed})",
+        f"{_number(groups['metric'] + groups['drift'], 'comparison')} with an earlier audit",
+        *([f"{undecided} of them with too few patients to say"] if undecided else []),
+    ]
+    return [f"{', '.join(said)}.", _came_of_it(found, fail_on)]
+
+
+def _came_of_it(found: Collection[Check], fail_on: Collection[str]) -> str:
+    if not fail_on:
+        return f"Nothing can fail without a condition: give --fail-on {', '.join(CONDITIONS[:-1])} or {CONDITIONS[-1]}."
+    failed = failed_conditions(found)
+    told = (f"{each} ({_number(failed[each], 'check')})" for each in failed)
+    passed = [each for each in CONDITIONS if each in fail_on and each not in failed]
+    sentences = [f"Failed: {', '.join(told)}."] if failed else []
+    return " ".join([*sentences, *([f"Passed: {', '.join(passed)}."] if passed else [])])
 
 
 def _finding(finding: dict[str, Any], fail_on: Collection[str]) -> Check:
+    # Its title may quote words that are printed on the images, which a CI server need not know.
     status, name = finding["status"], f"{finding['id']} {finding['kind']} ({finding['class']})"
-    asked = [each for each in ("confirmed", "suspected") if each in fail_on]
-    failed = any(status in AT_LEAST[each] for each in asked)
-    return Check("finding", name, f"{status}: {finding['title']}" if failed else None)
+    levels: tuple[Condition, ...] = ("confirmed", "suspected")
+    failed = tuple(each for each in levels if each in fail_on and status in AT_LEAST[each])
+    return Check("finding", name, _WHY[status] if failed else None, conditions=failed)
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _rows(run: Path, fail_on: Collection[str]) -> list[dict[str, Any]]:
@@ -141,5 +197,21 @@ def _row(row: dict[str, Any], fail_on: Collection[str], drop_at_least: float) ->
     if row["verdict"] == TOO_FEW:
         return Check("metric" if is_metric else "drift", row_title(row), undecided=TOO_FEW)
     dropped = change["high"] is not None and change["high"] < 0 and -change["mean"] >= drop_at_least
-    failed = ("metric-drop" in fail_on and is_metric and dropped) or ("drift" in fail_on and row["verdict"] == SHIFTED)
-    return Check("metric" if is_metric else "drift", row_title(row), change_words(row) if failed else None)
+    met: dict[Condition, bool] = {"metric-drop": is_metric and dropped, "drift": row["verdict"] == SHIFTED}
+    failed = tuple(each for each, fails in met.items() if fails and each in fail_on)
+    why = change_words(row) if failed else None
+    return Check("metric" if is_metric else "drift", row_title(row), why, conditions=failed)
+
+
+def _texts(rows: list[dict[str, Any]], fail_on: Collection[str]) -> list[Check]:
+    """One check a class for all that is printed on its images: CI servers need not know the words."""
+    from pipeline.drift import SHIFTED, TOO_FEW
+
+    found = []
+    for name in sorted({str(row["class"]) for row in rows}):
+        verdicts = [row["verdict"] for row in rows if str(row["class"]) == name]
+        shifted, undecided = verdicts.count(SHIFTED), TOO_FEW if set(verdicts) == {TOO_FEW} else None
+        failed: tuple[Condition, ...] = ("drift",) if shifted and "drift" in fail_on else ()
+        why = f"{shifted} of {_number(len(verdicts), 'printed text')} shifted" if failed else None
+        found.append(Check("drift", f"printed texts, {name}", why, undecided, failed))
+    return found

@@ -8,8 +8,9 @@ from prefect import flow
 from prefect.states import Failed
 
 from flows.audit import audit
-from flows.gate import Condition, gate, need_accepted
-from flows.observed import observed
+from flows.gate import Condition, failed_conditions, gate, need_accepted
+from flows.notices.notice import GATE_FAILED
+from flows.observed import announce_gate, observed
 from flows.request import AuditRequest
 from flows.results import RunResult
 from flows.workspace import Workspace
@@ -38,6 +39,7 @@ def nightly_audit(request: AuditRequest, fail_on: tuple[Condition, ...] = ()) ->
         failed = gate(run, fail_on)
         if not failed:
             return cast(RunResult, ended)
+        announce_gate(run, failed_conditions(failed))
         words = "; ".join(f"{check.group} {check.name}: {check.failure}" for check in failed[:5])
         more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
-        return cast(RunResult, Failed(name="GateFailed", message=f"Run {run.name}: {words}{more}"))
+        return cast(RunResult, Failed(name=GATE_FAILED, message=f"Run {run.name}: {words}{more}"))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flows.logs import logged
-from flows.notices import announce, ended, failed
+from flows.notices import announce, ended, failed, not_passed
 from flows.results import RunResult
 from pipeline.errors import CxrAuditError
 from pipeline.logs import bound, context, note
@@ -86,6 +86,15 @@ def announce_end(result: RunResult) -> None:
     _log.info("result", extra={**counts, "run": result.run.name})
     for notice in ended(flow.flow, flow.dataset, result):
         announce(flow.workspace, notice)
+
+
+def announce_gate(run: Path, conditions: dict[str, int]) -> None:
+    """Send the notice that the audit of the flow at work ended, and does not pass: condition -> checks that fail it."""
+    flow = _current.get()
+    if flow is None:
+        return
+    _log.info("gate failed", extra={"run": run.name, "count": sum(conditions.values())})
+    announce(flow.workspace, not_passed(flow.flow, flow.dataset, run.name, conditions))
 
 
 def stage_failed(stage: str) -> None:

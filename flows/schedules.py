@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from flows.prefect_api import LIMIT, asked
+from flows.workspace import Workspace
 from pipeline.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -72,12 +73,13 @@ def timing(cron: str | None, interval: str | None, timezone: str) -> CronSchedul
         ) from error
 
 
-def check(request: AuditRequest) -> str:
+def check(request: AuditRequest, fail_on: tuple[Condition, ...] = ()) -> str:
     """Refuse at once what would fail every night; returns the name of the data set.
 
     Raises:
-        CxrAuditError: manifest, settings or data root cannot be used.
+        CxrAuditError: manifest, settings, data root or conditions cannot be used.
     """
+    from flows.gate import need_accepted
     from flows.tasks.data import config_of, generated_root
     from pipeline.ingest import find_manifest
 
@@ -86,7 +88,9 @@ def check(request: AuditRequest) -> str:
         generated_root(request)
     elif not request.data_root.is_dir():
         raise InputError(f"--data-root {request.data_root}: no such folder.")
-    return find_manifest(request.manifest).name
+    dataset = find_manifest(request.manifest).name
+    need_accepted(Workspace(request.workspace), dataset, fail_on)
+    return dataset
 
 
 def schedule(

@@ -45,13 +45,12 @@ def configure_prefect(workspace: Path) -> None:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     home = Path(os.environ.get("PREFECT_HOME", "~/.prefect")).expanduser()
-    user_has_prefect = (
-        "PREFECT_API_URL" in os.environ or "PREFECT_HOME" in os.environ or (home / "profiles.toml").exists()
-    )
-    if not user_has_prefect:
+    if "PREFECT_API_URL" in os.environ or (home / "profiles.toml").exists():
+        return
+    if "PREFECT_HOME" not in os.environ:
         folder = workspace.resolve() / ".prefect"
         with storage_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)  # the server cannot start without it, and retries for minutes
         os.environ["PREFECT_HOME"] = str(folder)
-        if api := server_of(workspace):
-            os.environ["PREFECT_API_URL"] = api
+    if api := server_of(workspace):  # a home of the user's own says where files lie, not which server is meant
+        os.environ["PREFECT_API_URL"] = api

@@ -47,6 +47,17 @@ def review_database(workspace: Path) -> str:
     return os.environ.get(DATABASE_ENVIRONMENT) or str(Workspace(workspace).database)
 
 
+def existing(workspace: Path) -> Workspace:
+    """A workspace to look through: that there is nothing wrong in a folder that is not there would say nothing.
+
+    Raises:
+        InputError: there is none. One in a store may have nothing on this machine yet.
+    """
+    if not workspace.is_dir() and url_of(workspace) is None:
+        raise InputError(f"{workspace}: no such folder. Name the workspace by --workspace or {ENVIRONMENT}.")
+    return Workspace(workspace.resolve())
+
+
 @dataclass(frozen=True)
 class Workspace:
     """The folders of one workspace; nothing is created until something is written."""

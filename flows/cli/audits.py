@@ -36,7 +36,7 @@ from flows.cli.options import (
     WorkspacePath,
     use_database,
 )
-from flows.console import resumable, stderr
+from flows.console import resumable, say, stderr
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def announce(
 
     folder = Workspace(workspace.resolve()).run(run_id)
     announce(folder, by)
-    typer.echo(f"{REVIEW_COMPLETE}  {folder.name}")
+    say(f"{REVIEW_COMPLETE}  {folder.name}")
 
 
 def audit_request(
@@ -219,11 +219,11 @@ def _finish(timed: tuple[RunResult, float], gate: Gate | None, as_json: bool) ->
 def _print(result: RunResult, seconds: float) -> None:
     stderr.print()
     for line in result.words:
-        typer.echo(line)
+        say(line)
     work = "nothing to do, all was there already" if result.worked == 0 else f"{result.worked} stages worked"
-    typer.echo(f"{result.state} after {seconds:.0f} s ({work})")
-    typer.echo(f"report  {result.report}")
+    say(f"{result.state} after {seconds:.0f} s ({work})")
+    say(f"report  {result.report}")
     if result.state == "awaiting review":
         from flows.review.address import review_url
 
-        typer.echo(f"next    cxr-audit review   and open   {review_url(result.run.name)}")
+        say(f"next    cxr-audit review   and open   {review_url(result.run.name)}")

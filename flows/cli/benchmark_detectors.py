@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.cli.options import Json, Seed
-from flows.console import progress, shown
+from flows.console import progress, say, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,8 +51,8 @@ def detectors(
         typer.echo(summary.to_json(orient="records", indent=2))
         return
     _print(summary)
-    typer.echo(f"tables  {out / 'table.md'}")
-    typer.echo(f"misses  {out / 'misses.png'}")
+    say(f"tables  {out / 'table.md'}")
+    say(f"misses  {out / 'misses.png'}")
 
 
 def _print(summary: pd.DataFrame) -> None:

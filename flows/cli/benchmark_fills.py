@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.cli.options import Json, Seed
-from flows.console import progress, shown, stderr
+from flows.console import progress, say, shown, stderr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,8 +87,8 @@ def fills(
         typer.echo(summary.to_json(orient="records", indent=2))
         return
     _print(summary)
-    typer.echo(f"table     {out / 'table.md'}")
-    typer.echo(f"examples  {out / 'examples.png'}")
+    say(f"table     {out / 'table.md'}")
+    say(f"examples  {out / 'examples.png'}")
 
 
 def _subjects(

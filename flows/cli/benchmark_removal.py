@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.options import Device, DeviceName, Json, Seed
-from flows.console import progress, shown
+from flows.console import progress, say, shown
 
 
 def removal(
@@ -74,5 +74,5 @@ def removal(
     if as_json:
         typer.echo(summary.to_json(orient="records", indent=2))
         return
-    typer.echo((out / "table.md").read_text(encoding="utf-8"))
-    typer.echo(f"table   {out / 'table.md'}   ({time.perf_counter() - began:.0f} s)")
+    say((out / "table.md").read_text(encoding="utf-8"))
+    say(f"table   {out / 'table.md'}   ({time.perf_counter() - began:.0f} s)")

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.options import Json, Seed
-from flows.console import progress, shown
+from flows.console import progress, say, shown
 
 
 class SubsetName(StrEnum):
@@ -57,5 +57,5 @@ def shortcuts(
     if as_json:
         typer.echo(trials.to_json(orient="records", indent=2))
         return
-    typer.echo((out / "table.md").read_text(encoding="utf-8"))
-    typer.echo(f"table   {out / 'table.md'}   ({time.perf_counter() - began:.0f} s)")
+    say((out / "table.md").read_text(encoding="utf-8"))
+    say(f"table   {out / 'table.md'}   ({time.perf_counter() - began:.0f} s)")

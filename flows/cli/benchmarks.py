@@ -16,7 +16,7 @@ from flows.cli.benchmark_fills import fills
 from flows.cli.benchmark_removal import removal
 from flows.cli.benchmark_shortcuts import shortcuts
 from flows.cli.options import Device, DeviceName, Json, Seed, SpecPath
-from flows.console import progress, shown, stderr
+from flows.console import progress, say, shown, stderr
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +97,7 @@ def explainers(
         typer.echo(summary.to_json(orient="records", indent=2))
         return
     _print(summary)
-    typer.echo(f"page    {out / 'index.html'}   ({time.perf_counter() - began:.0f} s)")
+    say(f"page    {out / 'index.html'}   ({time.perf_counter() - began:.0f} s)")
 
 
 def _run(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from flows.cli.audits import Accept
@@ -25,7 +24,7 @@ from flows.cli.options import (
     WorkspacePath,
     use_database,
 )
-from flows.console import resumable
+from flows.console import cell, resumable, say
 from flows.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -78,20 +77,22 @@ def cleanse(
 
 def _print(result: Cleansed, plan: Plan) -> None:
     console = Console()
-    lines = Table("policy", "what", "finding", "decided by", "in lungs", *plan.impact, box=None, header_style="bold")
+    lines = Table(
+        "policy", "what", "finding", "decided by", "in lungs", *map(cell, plan.impact), box=None, header_style="bold"
+    )
     for line in plan.lines:
         what = line.kind if line.text is None else f"{line.kind} {line.text}"
         counts = [f"{line.regions.get(name, 0):,}" for name in plan.impact]
-        lines.add_row(*map(escape, (line.policy, what, line.finding, line.decided_by, line.in_lungs, *counts)))
+        lines.add_row(*map(cell, (line.policy, what, line.finding, line.decided_by, line.in_lungs, *counts)))
     console.print(lines)
     console.print()
     console.print(_impact(result, plan))
     console.print()
     for sentence in _words(result, plan):
-        console.print(f"[bold]•[/] {escape(sentence)}", highlight=False, soft_wrap=True)
-    typer.echo(f"plan     {result.plan}")
+        console.print(f"[bold]•[/] {cell(sentence)}", highlight=False, soft_wrap=True)
+    say(f"plan     {result.plan}")
     if result.version is not None:
-        typer.echo(f"version  {result.version}")
+        say(f"version  {result.version}")
 
 
 def _impact(result: Cleansed, plan: Plan) -> Table:
@@ -104,11 +105,11 @@ def _impact(result: Cleansed, plan: Plan) -> Table:
         inside = "unknown" if count.in_lungs is None else f"{count.in_lungs:,}"
         numbers = (count.images, count.of, count.regions, count.pixels)
         row = (name, *(f"{n:,}" for n in numbers), f"{count.share:.3%}", inside, f"{count.held_back:,}")
-        table.add_row(*map(escape, row))
+        table.add_row(*map(cell, row))
     for name, made in sorted((result.changed or {}).items(), key=lambda item: list(plan.impact).index(item[0])):
         inside = "unknown" if made["in_lungs"] is None else f"{made['in_lungs']:,}"
         cells = (f"{made['images']:,}", f"{made['of']:,}", "", f"{made['pixels']:,}")
-        table.add_row(escape(f"{name} + decoys"), *cells, f"{made['share']:.3%}", inside, "")
+        table.add_row(cell(f"{name} + decoys"), *cells, f"{made['share']:.3%}", inside, "")
     return table
 
 

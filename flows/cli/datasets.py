@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from flows.cli.options import WORKSPACE, Json, ManifestArgument, WorkspacePath
-from flows.console import cell, printable, progress, shown
+from flows.console import cell, progress, say, shown
 from flows.workspace import Workspace
 
 app = typer.Typer(help="Manifests: list them, check them against data, fetch what they pin.", no_args_is_help=True)
@@ -24,7 +24,7 @@ def list_manifests(as_json: Json = False) -> None:
 
     manifests = [find_manifest(name) for name in builtin_manifests()]
     if as_json:
-        typer.echo(
+        say(
             json.dumps(
                 [m.model_dump(mode="json", include={"name", "title", "classes", "licence"}) for m in manifests],
                 indent=2,
@@ -60,11 +60,11 @@ def check(
         counts = (group.images, group.patients, group.without_patient)
         table.add_row(*map(cell, (group.source, group.label, group.split)), *(f"{count:,}" for count in counts))
     Console().print(table)
-    typer.echo(f"{report.images:,} images, {report.patients:,} known patients")
+    say(f"{report.images:,} images, {report.patients:,} known patients")
     for reason, count in report.problems.items():
-        typer.echo(f"not used, {reason}: {count:,}")
+        say(f"not used, {reason}: {count:,}")
     for path in report.missing_files[:5]:
-        typer.echo(printable(f"missing: {path}"))
+        say(f"missing: {path}")
 
 
 @app.command()
@@ -78,4 +78,4 @@ def fetch(manifest: ManifestArgument, workspace: WorkspacePath = WORKSPACE) -> N
 
     with shown():
         root = get(find_manifest(manifest), Workspace(workspace).cache / "downloads", progress=progress())
-    typer.echo(str(root))
+    say(str(root))

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel, ValidationError
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from flows.cli.options import WORKSPACE, Database, RunArgument, WorkspacePath
+from flows.console import cell, say
 from flows.workspace import Workspace, review_database
 from pipeline.errors import InputError, did_you_mean
 
@@ -63,7 +63,7 @@ def decide(
         actor, request = _checked(Actor, name=reviewer, role="reviewer"), _checked(DecisionRequest, **about)
         with store.writing() as session:
             record(session, run.name, actor, request)
-    typer.echo(f"{finding}: {decision} by {reviewer}")
+    say(f"{finding}: {decision} by {reviewer}")
 
 
 @app.command("list")
@@ -76,10 +76,10 @@ def list_decisions(run_id: RunArgument, workspace: WorkspacePath = WORKSPACE, da
     table = Table("finding", "decision", "by", "when", "comment", box=None, header_style="bold")
     for each in review.findings.values():
         row = (each.finding, each.decision, ", ".join(each.reviewers), each.time, each.comment)
-        table.add_row(*map(escape, row))
+        table.add_row(*map(cell, row))
     Console().print(table)
     for verdict, count in review.regions["verdict"].value_counts().sort_index().items():
-        typer.echo(f"{count:,} regions {verdict} by themselves")
+        say(f"{count:,} regions {verdict} by themselves")
 
 
 @app.command()
@@ -95,7 +95,7 @@ def export(
 
     with _opened(run_id, workspace, database) as (store, run):
         write_text(out, _exported(store, run, form))
-    typer.echo(str(out))
+    say(str(out))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import typer
 
 from flows.cli.options import WORKSPACE, Json, WorkspacePath
 from flows.cli.versions import VersionArgument, find_version
-from flows.console import progress, shown, stderr
+from flows.console import printable, progress, say, shown
 from flows.workspace import Workspace
 
 
@@ -41,5 +41,5 @@ def diff(
         found = diff_versions(first, second, progress=progress())
     if out is not None:
         write_text(out, render_diff(found, first, second, limit))
-        stderr.print(f"page {out}")
-    typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else diff_markdown(found))
+        say(f"page {out}", err=True)
+    typer.echo(json.dumps(found.to_dict(), indent=2) if as_json else printable(diff_markdown(found)))

@@ -12,6 +12,7 @@ import typer
 
 from flows.cli.errors import Exit, leave
 from flows.cli.options import WORKSPACE, Database, DataRoot, Json, WorkspacePath, use_database
+from flows.console import say
 
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
@@ -43,8 +44,8 @@ def doctor(
         for check in checks:
             if every or check.status != "ok":
                 typer.secho(f"{check.status:<8}", fg=_COLOURS[check.status], nl=False)
-                typer.echo(f" {check.group}, {check.name}: {check.found}")
+                say(f" {check.group}, {check.name}: {check.found}")
                 if check.fix:
-                    typer.echo(f"         -> {check.fix}")
-        typer.echo(f"{counts['ok']} ok, {counts['warning']} warnings, {counts['problem']} problems")
+                    say(f"         -> {check.fix}")
+        say(f"{counts['ok']} ok, {counts['warning']} warnings, {counts['problem']} problems")
     leave(Exit.ERROR if counts["problem"] else Exit.OK)

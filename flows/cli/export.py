@@ -12,7 +12,7 @@ import typer
 
 from flows.cli.options import WORKSPACE, DataRoot, Json, Workers, WorkspacePath
 from flows.cli.versions import find_version
-from flows.console import progress, shown
+from flows.console import printable, progress, shown
 from flows.workspace import Workspace
 from pipeline.errors import InputError
 
@@ -81,7 +81,7 @@ def export(
             ExportOptions(syntax.value, prefix, workers),
             progress=progress(),
         )
-    typer.echo(json.dumps(state, indent=2) if as_json else _as_text(state, out))
+    typer.echo(json.dumps(state, indent=2) if as_json else printable(_as_text(state, out)))
 
 
 def _source(home: Workspace, what: str) -> Source:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from flows.cli.options import WORKSPACE, Database, Json, WorkspacePath, use_database
+from flows.console import say
 from flows.mirror import refuse
-from flows.workspace import Workspace
+from flows.workspace import Workspace, existing
 
 if TYPE_CHECKING:
     from flows.gc import Judged
@@ -42,7 +43,7 @@ def gc(
 
     use_database(database)
     refuse(workspace, "gc")
-    home = Workspace(workspace.resolve())
+    home = existing(workspace)
     judged = collector.plan(home, keep_last=keep_last, older_than=older_than, unreviewed=unreviewed)
     shown = [each for each in judged if each.free or explain]
     total = sum(each.thing.bytes for each in judged if each.free)
@@ -54,10 +55,10 @@ def gc(
         return
     for each in shown:
         row = _record(home, each)
-        typer.echo(f"{'free' if each.free else 'kept'}  {each.thing.bytes / 1e6:10.1f} MB  {row['path']}  ({each.why})")
+        say(f"{'free' if each.free else 'kept'}  {each.thing.bytes / 1e6:10.1f} MB  {row['path']}  ({each.why})")
     free = sum(each.free for each in judged)
     done = f"{len(deleted)} deleted." if delete else "Nothing was deleted: this is a dry run. Delete with --delete."
-    typer.echo(f"{free} of {len(judged)} things are free, {total / 1e6:.1f} MB. {done}")
+    say(f"{free} of {len(judged)} things are free, {total / 1e6:.1f} MB. {done}")
 
 
 def _record(home: Workspace, each: Judged) -> dict[str, object]:

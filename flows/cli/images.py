@@ -10,7 +10,7 @@ import typer
 
 from flows.cli.errors import Exit, leave
 from flows.cli.options import Device, DeviceName, Json, Seed
-from flows.console import stderr
+from flows.console import printable, say, stderr
 from pipeline.errors import EmptyResultError, ImageReadError, InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def detect(image: ImageArgument, as_json: Json = False) -> None:
             continue
         regions = find(pixels, image_id=image_id(pixels))
         results.append({"path": str(file), "regions": [_record(region) for region in regions]})
-    typer.echo(json.dumps(results, indent=2) if as_json else _as_text(results))
+    typer.echo(json.dumps(results, indent=2) if as_json else printable(_as_text(results)))
     leave(Exit.ERROR if all("problem" in result for result in results) else Exit.OK)
 
 
@@ -114,6 +114,6 @@ def explain(
     picture = overlay(as_picture(pixels[0, 0].numpy()), saliency[0, 0].cpu().numpy())
     with atomic_file(out) as temporary:
         picture.save(temporary, format="PNG")
-    typer.echo(f"{spec.classes[index]}: probability {float(probabilities[index]):.3f}")
-    typer.echo(f"picture {out}")
+    say(f"{spec.classes[index]}: probability {float(probabilities[index]):.3f}")
+    say(f"picture {out}")
     stderr.print(f"{explainer.evaluations}")

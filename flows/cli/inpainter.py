@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.options import Device, DeviceName, Json, Seed
-from flows.console import progress, shown
+from flows.console import progress, say, shown
 
 
 def register(app: typer.Typer) -> None:
@@ -73,4 +73,4 @@ def train(
         typer.echo(json.dumps(metrics, indent=2))
         return
     last = ", ".join(f"{name} {value:.3f}" for name, value in metrics["history"][-1].items() if name != "step")
-    typer.echo(f"{metrics['images']} images, {steps} steps; losses at the end: {last}. Fill: learned:{out.resolve()}")
+    say(f"{metrics['images']} images, {steps} steps; losses at the end: {last}. Fill: learned:{out.resolve()}")

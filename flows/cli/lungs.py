@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.options import Json, Seed
-from flows.console import progress, shown
+from flows.console import progress, say, shown
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +76,7 @@ def train(
     if as_json:
         typer.echo(json.dumps(metrics, indent=2))
         return
-    typer.echo(
+    say(
         f"Dice {metrics['dice']:.3f} [{metrics['dice_low']:.3f}, {metrics['dice_high']:.3f}] on {metrics['images']} "
         f"held-out pictures of {metrics['groups']} patients or series, lowest {metrics['dice_lowest']:.3f}; "
         f"{metrics['not_found']} without plausible lungs. Weights: {out / 'weights.pt'}"

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from flows.cli.options import WORKSPACE, DataRoot, Json, Seed, WorkspacePath
-from flows.console import shown
+from flows.console import cell, say, shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
     from pipeline.flag.profile.profile import Profile
 
 MARKS_SHOWN = 10
+_WIDTH = 120
+"""Columns of a screen that the table of columns needs: narrower, rich would leave out their names."""
 
 Targets = Annotated[
     list[str],
@@ -114,20 +115,20 @@ def _print(result: Mapping[str, Any], out: Path | None) -> None:
 
     console = Console()
     for sentence in result["verdict"]:
-        console.print(f"[bold]•[/] {escape(sentence)}", highlight=False)
+        console.print(f"[bold]•[/] {cell(sentence)}", highlight=False)
     console.print()
     for line in (rows_line(result), *result["notes"], read_as(result["roles"])):
-        console.print(escape(line), style="dim", highlight=False)
+        console.print(cell(line), style="dim", highlight=False)
     if result["associations"]:
         console.print()
-        console.print(_columns_table(result))
+        Console(width=max(console.width, _WIDTH)).print(_columns_table(result))
     if result["marks"]:
         console.print()
         console.print(_marks_table(result["marks"], result["roles"]["positive"]))
     console.print()
     console.print(_splits_table(result["splits"]))
     if out is not None:
-        typer.echo(f"page    {out / 'profile.html'}")
+        say(f"page    {out / 'profile.html'}")
 
 
 def _columns_table(result: Mapping[str, Any]) -> Table:
@@ -139,7 +140,7 @@ def _columns_table(result: Mapping[str, Any]) -> Table:
             name, no_wrap=name not in ("column", "says"), justify="left" if name in ("column", "says") else "right"
         )
     for record in result["records"]:
-        table.add_row(*map(escape, column_cells(record, result)))
+        table.add_row(*map(cell, column_cells(record, result)))
     return table
 
 
@@ -147,13 +148,13 @@ def _marks_table(marks: Sequence[Mapping[str, Any]], positive: str) -> Table:
     from flows.profile_page import mark_cells
 
     table = Table(
-        box=None, header_style="bold", title=f"Marks on training images, for {positive}", title_justify="left"
+        box=None, header_style="bold", title=f"Marks on training images, for {cell(positive)}", title_justify="left"
     )
     for name in ("mark", "on positive", "on the rest", "odds ratio", "q"):
         table.add_column(name, justify="left" if name == "mark" else "right")
     rows = [row for row in marks if row["class"] == positive]
     for row in sorted(rows, key=lambda row: -max(row["odds_low"], 1 / row["odds_high"]))[:MARKS_SHOWN]:
-        table.add_row(*map(escape, mark_cells(row)))
+        table.add_row(*map(cell, mark_cells(row)))
     return table
 
 
@@ -165,5 +166,5 @@ def _splits_table(checks: Sequence[Mapping[str, Any]]) -> Table:
         table.add_column(name, justify="right" if name in ("groups", "rows") else "left")
     for check in checks:
         counts = ["–" if check[name] is None else f"{check[name]:,}" for name in ("groups", "rows")]
-        table.add_row(*map(escape, (check["check"], *counts, check["meaning"], examples(check, 2))))
+        table.add_row(*map(cell, (check["check"], *counts, check["meaning"], examples(check, 2))))
     return table

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from flows.cli.images import LARGEST_SIDE
 from flows.cli.options import WORKSPACE, Device, DeviceName, Json, Seed, WorkspacePath
-from flows.console import progress, shown
+from flows.console import progress, say, shown
 from flows.workspace import Workspace
 from pipeline.errors import InputError, did_you_mean
 
@@ -186,7 +186,7 @@ def _paper_record(share: float) -> dict[str, Any]:
 
 
 def _print(numbers: dict[str, Any], out: Path) -> None:
-    typer.echo(f"{numbers['outcome']}: probability {numbers['probability']:.3f}")
+    say(f"{numbers['outcome']}: probability {numbers['probability']:.3f}")
     table = Table(box=None)
     for column in ("hole", "accepted", "accuracy", "score", "loss", "change", "spread", "paper"):
         table.add_column(column, justify="right")
@@ -202,8 +202,8 @@ def _print(numbers: dict[str, Any], out: Path) -> None:
             f"{paper['classification_accuracy']:.0%}, {paper['mean_score_of_accepted']:.3f}",
         )
     Console().print(table)
-    typer.echo(PAPER_NOTE)
-    typer.echo(f"pictures and numbers {out}")
+    say(PAPER_NOTE)
+    say(f"pictures and numbers {out}")
 
 
 def _number(value: float | None) -> str:

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from flows.cli.audits import Accept
@@ -25,7 +24,7 @@ from flows.cli.options import (
     use_database,
 )
 from flows.cli.options import Workers as WorkersOption
-from flows.console import resumable, stderr
+from flows.console import cell, resumable, say, stderr
 from flows.workspace import Workspace
 
 Repairs = Annotated[
@@ -89,8 +88,8 @@ def compare(
     asked = comparison_of(request)
     for each in asked.recipe.repairs:
         steps = ", ".join(action.action for action in each.actions) or "the data as they are"
-        stderr.print(f"{escape(each.name):<34} [dim]{steps}[/]", highlight=False)
-    stderr.print(asked.cost, highlight=False)
+        stderr.print(f"{cell(each.name):<34} [dim]{steps}[/]", highlight=False)
+    stderr.print(cell(asked.cost), highlight=False)
     if not dry_run:
         _print(_timed(request), as_json)
 
@@ -111,15 +110,15 @@ def _print(timed: tuple[Any, float], as_json: bool) -> None:
         return
     console = Console()
     for sentence in result.words:
-        console.print(f"[bold]•[/] {escape(sentence)}", highlight=False)
+        console.print(f"[bold]•[/] {cell(sentence)}", highlight=False)
     console.print()
     table = Table(box=None, header_style="bold")
     lines = [line[:_ON_SCREEN] for line in result.table]
     for name in lines[0]:
-        table.add_column(name, justify="left" if name in ("", "repair", "says") else "right", no_wrap=True)
+        table.add_column(cell(name), justify="left" if name in ("", "repair", "says") else "right", no_wrap=True)
     for line in lines[1:]:
-        table.add_row(*map(escape, line))
+        table.add_row(*map(cell, line))
     Console(width=max(console.width, _WIDTH)).print(table)
     work = "nothing to do, all was there already" if result.worked == 0 else f"{result.worked} stages worked"
-    typer.echo(f"complete after {seconds:.0f} s ({work})")
-    typer.echo(f"page    {result.page}")
+    say(f"complete after {seconds:.0f} s ({work})")
+    say(f"page    {result.page}")

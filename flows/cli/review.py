@@ -9,7 +9,7 @@ import typer
 
 from flows.cli import users
 from flows.cli.options import WORKSPACE, Database, WorkspacePath
-from flows.console import stderr
+from flows.console import say, stderr
 from flows.mirror import refresh
 from flows.review.address import DEFAULT_HOST, DEFAULT_PORT
 from flows.workspace import review_database
@@ -90,7 +90,7 @@ def review(
     configure_prefect(workspace)
     serve_review(
         asked,
-        say=typer.echo,
+        say=say,
         warn=lambda words: stderr.print(words, markup=False, highlight=False, soft_wrap=True),
         show=(asked.local and has_screen()) if show is None else show,
     )

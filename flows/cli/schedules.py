@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -30,6 +30,10 @@ from flows.cli.options import (
     Workers,
     WorkspacePath,
 )
+from flows.console import cell, say
+
+if TYPE_CHECKING:
+    from flows.gate import Condition
 
 app = typer.Typer(help="Audits that run by themselves.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Of the schedule.", metavar="NAME")]
@@ -75,10 +79,11 @@ def schedule(
     # Its runs have another working directory.
     manifest = str(Path(manifest).resolve()) if Path(manifest).is_file() else manifest
     request = audit_request(manifest, data_root, workspace, preset, model, spec, seed, device, workers, cluster, True)
-    when, dataset = timing(cron, interval, timezone), check(request)
+    conditions: tuple[Condition, ...] = tuple(each.value for each in fail_on or ())
+    when, dataset = timing(cron, interval, timezone), check(request, conditions)
     connect(workspace.resolve())
-    there = create(name or dataset, request, when, tuple(each.value for each in fail_on or ()))
-    typer.echo(f"{name or dataset}  {'changed' if there else 'created'}: {interval or cron} {timezone}")
+    there = create(name or dataset, request, when, conditions)
+    say(f"{name or dataset}  {'changed' if there else 'created'}: {interval or cron} {timezone}")
 
 
 @app.command("list")
@@ -96,8 +101,8 @@ def listed(workspace: WorkspacePath = WORKSPACE, as_json: Json = False) -> None:
     for each in found:
         due = _time(each.next) if each.next else "being planned"
         last = f"{_time(each.ended)}  {each.last}: {each.words}" if each.ended else "-"
-        table.add_row(each.name, each.manifest, each.when, due if each.active else "paused", last)
-    Console().print(table if found else "There is no schedule.", markup=False)
+        table.add_row(*map(cell, (each.name, each.manifest, each.when, due if each.active else "paused", last)))
+    Console().print(table if found else "There is no schedule.")
 
 
 @app.command()
@@ -108,7 +113,7 @@ def pause(name: Name, workspace: WorkspacePath = WORKSPACE) -> None:
 
     connect(workspace.resolve())
     pause(name)
-    typer.echo(f"{name}  paused")
+    say(f"{name}  paused")
 
 
 @app.command()
@@ -119,7 +124,7 @@ def resume(name: Name, workspace: WorkspacePath = WORKSPACE) -> None:
 
     connect(workspace.resolve())
     resume(name)
-    typer.echo(f"{name}  resumed")
+    say(f"{name}  resumed")
 
 
 @app.command()
@@ -130,7 +135,7 @@ def delete(name: Name, workspace: WorkspacePath = WORKSPACE) -> None:
 
     connect(workspace.resolve())
     delete(name)
-    typer.echo(f"{name}  deleted")
+    say(f"{name}  deleted")
 
 
 def _time(when: datetime | None) -> str:

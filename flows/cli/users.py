@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from flows.cli.options import WORKSPACE, Database, WorkspacePath
+from flows.console import cell, say
 from flows.workspace import review_database
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def add(
     password = _password(name)
     with _writing(workspace, database) as session:
         add_account(session, name, password, role.value, by=operator())
-    typer.echo(f"{name}: {role.value}")
+    say(f"{name}: {role.value}")
 
 
 @app.command("list")
@@ -62,7 +62,7 @@ def list_users(workspace: WorkspacePath = WORKSPACE, database: Database = None) 
     with _writing(workspace, database) as session:
         for each in accounts(session):
             state = "disabled" if each.disabled else ""
-            table.add_row(escape(each.name), each.role, f"{each.created:%Y-%m-%d}", state)
+            table.add_row(cell(each.name), each.role, f"{each.created:%Y-%m-%d}", state)
     Console().print(table)
 
 
@@ -76,7 +76,7 @@ def password(name: NameArgument, workspace: WorkspacePath = WORKSPACE, database:
     new = _password(name)
     with _writing(workspace, database) as session:
         set_password(session, name, new, by=operator())
-    typer.echo(f"{name}: new password; signed out everywhere")
+    say(f"{name}: new password; signed out everywhere")
 
 
 @app.command()
@@ -91,7 +91,7 @@ def role(
 
     with _writing(workspace, database) as session:
         set_role(session, name, new.value, by=operator())
-    typer.echo(f"{name}: {new.value}")
+    say(f"{name}: {new.value}")
 
 
 @app.command()
@@ -119,7 +119,7 @@ def _lock(name: str, disabled: bool, workspace: Path, database: str | None) -> N
 
     with _writing(workspace, database) as session:
         set_disabled(session, name, disabled, by=operator())
-    typer.echo(f"{name}: {'disabled; signed out everywhere' if disabled else 'enabled'}")
+    say(f"{name}: {'disabled; signed out everywhere' if disabled else 'enabled'}")
 
 
 @contextmanager

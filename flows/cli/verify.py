@@ -9,7 +9,8 @@ import typer
 
 from flows.cli.errors import Exit, leave
 from flows.cli.options import WORKSPACE, Json, WorkspacePath
-from flows.workspace import Workspace
+from flows.console import say
+from flows.workspace import existing
 
 What = Annotated[
     str,
@@ -31,7 +32,7 @@ def verify(
     """Hash every file of runs, data sets and classifiers and compare it with what was written. Exit code 1: damaged."""
     from flows.verify import verify as look
 
-    place = Workspace(workspace.resolve())
+    place = existing(workspace)
     verdicts = []
     for verdict in look(place, what, move=move):
         verdicts.append(verdict)
@@ -39,7 +40,7 @@ def verify(
         if not as_json and (verdict.wrong or verdict.unknown):
             moved = f"; set aside as {verdict.set_aside.name}" if verdict.set_aside else ""
             state = "DAMAGED" if verdict.wrong else "unknown"
-            typer.echo(f"{state}  {name}: {verdict.unknown or '; '.join(verdict.wrong)}{moved}")
+            say(f"{state}  {name}: {verdict.unknown or '; '.join(verdict.wrong)}{moved}")
     damaged = [verdict for verdict in verdicts if verdict.wrong]
     if as_json:
         lines = [
@@ -48,7 +49,9 @@ def verify(
         ]
         typer.echo(json.dumps(lines, indent=2, default=str))
     else:
-        typer.echo(f"{len(verdicts)} folders and artifacts read, {len(damaged)} damaged")
+        unknown = sum(verdict.unknown is not None for verdict in verdicts)
+        said = f", {unknown} of which nothing can be said" if unknown else ""
+        say(f"{len(verdicts)} folders and artifacts read, {len(damaged)} damaged{said}")
         if damaged and not move:
-            typer.echo("next    cxr-audit verify --set-aside, then the command that made them")
+            say("next    cxr-audit verify --set-aside, then the command that made them")
     leave(Exit.ERROR if damaged else Exit.OK)

@@ -132,8 +132,9 @@ def _judge(thing: Thing, kept: dict[Path, str], names: set[str], references: Ref
         case "cache":
             used = name.rsplit("-", 1)[-1] in names
             return Judged(thing, not used, "of something that is kept" if used else "made anew when it is needed")
-        case "job":
-            return Judged(thing, name not in names, "of a kept run" if name in names else "its run is gone or free")
+        case "job" | "told":
+            of_kept = name.removesuffix(".json") in names
+            return Judged(thing, not of_kept, "of a kept run" if of_kept else "its run is gone or free")
         case "trash" | "damaged":
             why = "a removal that was interrupted" if thing.kind == "trash" else "damaged, and set aside"
             return Judged(thing, True, why)

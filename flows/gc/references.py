@@ -13,6 +13,8 @@ import yaml
 from flows.gc.things import Thing
 from flows.workspace import Workspace
 from pipeline.artifacts import read_json
+from pipeline.errors import InputError
+from pipeline.ingest.manifest_yaml import YamlDocument
 
 _OWN_INPAINTER = re.compile(r"learned:([^\s\"']+)")
 _PLANS = ("plan.yaml", "repairs/plan.yaml")
@@ -73,7 +75,7 @@ class References:
         if parent is not None:
             yield parent
         manifest = version / "manifest.yaml"
-        made = yaml.safe_load(manifest.read_text(encoding="utf-8")) if manifest.exists() else None
+        made = _manifest(manifest) if manifest.exists() else None
         if isinstance(made, dict) and made.get("generate"):
             for root in self._workspace.generated.glob("*"):
                 spec = _there(root / "phantoms.json")
@@ -106,3 +108,17 @@ class References:
 
 def _there(path: Path) -> dict[str, Any]:
     return read_json(path) if path.exists() else {}
+
+
+def _manifest(path: Path) -> Any:
+    """Its value, read as an ingest reads it: dates are text, and nothing that only a program writes is taken.
+
+    Raises:
+        InputError: it is damaged, so that nobody knows what the version needs.
+    """
+    try:
+        return YamlDocument(path.read_text(encoding="utf-8")).value
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path} is not the manifest that was kept there, so nothing is deleted. See `cxr-audit verify`."
+        ) from error

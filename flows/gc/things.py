@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from flows.workspace import Workspace
 
-Kind = Literal["run", "data set", "model", "generated", "cache", "job", "unfinished", "damaged", "trash"]
+Kind = Literal["run", "data set", "model", "generated", "cache", "job", "told", "unfinished", "damaged", "trash"]
 
 TRASH: Final = ".trash"
 """Folder of a workspace that things are moved to before they are deleted: a name is there whole or gone."""
@@ -21,6 +21,7 @@ _PLACES: Final[tuple[tuple[Kind, str], ...]] = (
     ("model", "models/*/*"),
     ("generated", "generated/*"),
     ("job", "jobs/*"),
+    ("told", "notified/*.json"),
     ("cache", "cache/lungs/*"),
     ("cache", "cache/resized/*"),
     ("cache", "cache/saliency/*"),

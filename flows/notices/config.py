@@ -22,6 +22,11 @@ Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
 """Name of an environment variable: secrets do not stand in files."""
 
 
+def shown_variable(name: str) -> str:
+    """An environment variable by its name, and whether it is missing."""
+    return f"${name}" + ("" if os.environ.get(name) else " (not set)")
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -97,7 +102,7 @@ class Webhook(_Strict):
     def shown(self) -> str:
         """The address without what may be secret: of `url` the machine, of `url_from` the variable's name."""
         if self.url_from:
-            return f"${self.url_from}" + ("" if os.environ.get(self.url_from) else " (not set)")
+            return shown_variable(self.url_from)
         parts = urlsplit(str(self.url))
         return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}/…"
 

@@ -16,6 +16,8 @@ Kind = Literal["awaiting-review", "confirmed-finding", "failed", "drift"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 SCHEMA: Literal["cxr-audit.notice/1"] = "cxr-audit.notice/1"
 DRIFT = "drift.json"
+GATE_FAILED = "GateFailed"
+"""Name of the state that such a flow ends in; stands where others have the class of an error."""
 SHIFTED = "shifted"
 """Verdict of a row of drift.json, see `pipeline.drift`."""
 _NAMED = ("metric", "marks", "score", "trait")
@@ -68,6 +70,9 @@ class Notice(_Said):
     compared_with: str | None = Field(None, description="run that drift was measured against")
     error: str | None = Field(None, description="class of the error")
     stage: str | None = Field(None, description="in which it failed")
+    conditions: dict[str, int] = Field(
+        default_factory=dict, description="of `--fail-on`, those that the audit does not pass -> number of checks"
+    )
     link: str | None = Field(None, description="the run's review page")
 
     @property
@@ -82,6 +87,9 @@ class Notice(_Said):
         return f"cxr-audit: {self._what()} ({where})"
 
     def _what(self) -> str:
+        if self.conditions:
+            told = ", ".join(f"{each} ({_number(count, 'check')})" for each, count in self.conditions.items())
+            return f"the audit of {self.flow} is done and does not pass: {told}"
         if self.notice == "failed":
             return f"{self.flow} failed with {self.error}" + (f" in stage {self.stage}" if self.stage else "")
         if self.notice == "drift":
@@ -106,6 +114,11 @@ def ended(flow: str, dataset: str | None, result: RunResult) -> list[Notice]:
 def failed(flow: str, dataset: str | None, run: str | None, error: BaseException, stage: str | None) -> Notice:
     """That a flow failed, by the class of its error."""
     return _notice("failed", flow, dataset, run, error=type(error).__name__, stage=stage)
+
+
+def not_passed(flow: str, dataset: str | None, run: str, conditions: dict[str, int]) -> Notice:
+    """That a flow did its work and the audit does not pass the conditions it was given."""
+    return _notice("failed", flow, dataset, run, error=GATE_FAILED, conditions=conditions)
 
 
 def _drifted(flow: str, dataset: str | None, run: Path) -> list[Notice]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ from flows.audit import Audited
 from flows.request import AuditRequest
 from flows.results import RunResult
 from flows.review.frozen import COLUMNS, Decided, Review
+from flows.served import remembered
 from flows.settings import configure_prefect
 from flows.steps import Steps
 from flows.tasks.data import config_of
@@ -107,6 +109,26 @@ def test_prefect_keeps_quiet_and_inside_the_workspace(tmp_path: Path, monkeypatc
     assert os.environ["PREFECT_HOME"] == str(tmp_path / "w" / ".prefect")
     assert os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] == "true"  # the user's own setting wins
     assert os.environ["DO_NOT_TRACK"] == "1"
+
+
+def test_the_workspaces_server_is_found_wherever_prefect_keeps_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    for folder in (home, tmp_path / "w" / ".prefect"):
+        folder.mkdir(parents=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        api = f"http://127.0.0.1:{server.getsockname()[1]}/api"
+        with remembered(tmp_path / "w", api):
+            for variable in ("PREFECT_API_URL", "PREFECT_HOME"):
+                monkeypatch.setenv(variable, str(home))
+            monkeypatch.delenv("PREFECT_API_URL")
+            configure_prefect(tmp_path / "w")
+            assert (os.environ["PREFECT_API_URL"], os.environ["PREFECT_HOME"]) == (api, str(home))
+            monkeypatch.delenv("PREFECT_API_URL")
+            (home / "profiles.toml").touch()
+            configure_prefect(tmp_path / "w")
+            assert "PREFECT_API_URL" not in os.environ, "a profile says which server is meant"
 
 
 def test_read_only_workspace_is_said_before_prefect_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

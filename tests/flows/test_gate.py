@@ -20,9 +20,9 @@ from flows.workspace import Workspace
 from pipeline.errors import InputError
 
 FINDINGS = [
-    {"id": "F01", "kind": "position", "class": "opacity", "status": "confirmed", "title": "The classifier reads <it>"},
+    {"id": "F01", "kind": "position", "class": "opacity", "status": "confirmed", "title": "The classifier reads “ADA”"},
     {"id": "F02", "kind": "side", "class": "opacity", "status": "suspected", "title": "It may read it"},
-    {"id": "F03", "kind": "date", "class": "opacity", "status": "not-confirmed", "title": "No sign"},
+    {"id": "F03", "kind": "date & time", "class": "opacity", "status": "not-confirmed", "title": "No sign"},
 ]
 
 
@@ -136,6 +136,13 @@ def test_without_an_accepted_audit_a_drop_cannot_be_judged(home: Workspace) -> N
         checks(run, ["drift"])
 
 
+def test_an_audit_without_findings_is_unfinished_not_damaged(home: Workspace) -> None:
+    run = made(home, "one")
+    (run / "findings.json").unlink()
+    with pytest.raises(InputError, match="Finish its audit first"):
+        gate(run, ["confirmed"])
+
+
 def test_the_accepted_audit_passes(home: Workspace) -> None:
     run = made(home, "two", "one")
     accept(run, "ann")
@@ -160,7 +167,8 @@ def test_the_junit_file_is_as_ci_servers_read_it(home: Workspace) -> None:
     for element in (root, suite):
         assert (element.get("tests"), element.get("failures"), element.get("errors")) == ("8", "4", "0")
     assert suite.get("skipped") == "1"
-    assert "&lt;it&gt;" in text
+    assert "date &amp; time" in text
+    assert "ADA" not in text, "what is printed on images does not reach a CI server"
     assert str(home.path) not in text
     assert text == junit(run, checks(run, ["confirmed", "drift"]))
 
@@ -172,7 +180,39 @@ def test_the_command_leaves_with_3_and_writes_the_file(home: Workspace, tmp_path
     assert runner.invoke(app, asked).exit_code == Exit.OK
     assert runner.invoke(app, [*asked, "--fail-on", "confirmed", "--fail-on", "suspected"]).exit_code == Exit.FINDINGS
     assert report.exists()
+    answer = runner.invoke(app, [*asked[:-1], str(report / "below.xml")])
+    assert isinstance(answer.exception, InputError)
+    assert "audit.xml is no folder" in str(answer.exception)
     done = runner.invoke(app, ["accept", "one", "--by", "ann", "--note", "good", "--workspace", str(home.path)])
     assert "accepted by ann" in done.stdout
     listed = runner.invoke(app, ["accept", "--list", "--json", "--workspace", str(home.path)])
     assert json.loads(listed.stdout)["tiny"]["note"] == "good"
+
+
+def test_it_says_what_was_judged_and_which_conditions_there_are(home: Workspace) -> None:
+    accept(made(home, "one"), "ann")
+    made(home, "two", "one")
+    runner, asked = CliRunner(), ["gate", "two", "--workspace", str(home.path)]
+    nothing = runner.invoke(app, asked)
+    assert nothing.exit_code == Exit.OK
+    assert "Run two of tiny: 3 findings (1 confirmed, 1 not-confirmed, 1 suspected), 5 comparisons" in nothing.stderr
+    assert "1 of them with too few patients to say" in nothing.stderr
+    assert "give --fail-on confirmed, suspected, metric-drop or drift." in nothing.stderr
+    some = runner.invoke(app, [*asked, "--fail-on", "suspected", "--fail-on", "metric-drop"])
+    assert some.exit_code == Exit.FINDINGS
+    assert "Failed: suspected (2 checks), metric-drop (1 check)." in some.stderr
+    none = runner.invoke(app, [*asked, "--fail-on", "metric-drop", "--metric-drop-at-least", "0.5"])
+    assert none.exit_code == Exit.OK
+    assert "Passed: metric-drop." in none.stderr
+
+
+def test_drift_of_printed_words_fails_without_quoting_them(home: Workspace) -> None:
+    accept(made(home, "one"), "ann")
+    run = made(home, "two", "one")
+    words = [row("text", f"word “{name}”", (0.3, 0.2, 0.4), "shifted") for name in ("ADA", "EVE")]
+    drift = json.loads((run / "drift.json").read_text())
+    (run / "drift.json").write_text(json.dumps({**drift, "rows": [*ROWS[4:], *words]}))
+    (failed,) = gate(run, ["drift"])
+    assert (failed.name, failed.failure) == ("printed texts, opacity", "2 of 2 printed texts shifted")
+    assert gate(run, ["metric-drop", "confirmed"])[0].group == "finding"
+    assert "ADA" not in junit(run, checks(run, ["drift"]))

@@ -120,6 +120,39 @@ def test_a_run_somebody_decided_about_is_kept(home: Workspace) -> None:
     assert free(home, keep_last=1) == free(home)
 
 
+def test_who_was_told_about_a_run_goes_with_the_run(home: Workspace) -> None:
+    for name in ("run2", "gone"):
+        write(home.notified / f"{name}.json", {"drift to hub": "hash"})
+    age(home.path)
+    os.utime(home.runs / "run3" / "run.json", (time.time() - 7200,) * 2)
+    assert "notified/gone.json" in free(home)
+    assert "notified/run2.json" not in free(home)
+    assert {"runs/run2", "notified/run2.json"} <= free(home, keep_last=1)
+
+
+@pytest.mark.parametrize("text", ["generate: &a {images: 8}\nx: *a", "generate: !!python/tuple [1]", "a: [", "\xff"])
+def test_a_manifest_that_is_not_plain_stops_it(home: Workspace, text: str) -> None:
+    (home.datasets / "demo" / "raw" / "manifest.yaml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match="nothing is deleted"):
+        free(home)
+
+
+def test_phantoms_of_a_kept_version_are_kept_whatever_else_its_manifest_says(home: Workspace) -> None:
+    said = "generate: {images: 8}\nlicence: 2026-02-31\n"  # no date there can be, and no date to an ingest
+    write(home.datasets / "demo" / "raw" / "manifest.yaml", said)
+    for name, images in (("needed", 8), ("other", 9)):
+        write(home.generated / name / "phantoms.json", {"images": images, "seed": 0})
+    age(home.path)
+    assert {each for each in free(home) if each.startswith("generated/")} == {"generated/other"}
+
+
+@pytest.mark.parametrize("command", ["gc", "verify"])
+def test_a_workspace_that_is_not_there_is_not_found_in_order(home: Workspace, command: str) -> None:
+    answer = CliRunner().invoke(app, [command, "--workspace", str(home.path / "typo")])
+    assert isinstance(answer.exception, InputError)
+    assert "no such folder" in str(answer.exception)
+
+
 def test_an_unreadable_database_of_decisions_stops_it(home: Workspace) -> None:
     home.database.write_bytes(b"no database" * 1000)
     answer = CliRunner().invoke(app, ["gc", "--delete", "--workspace", str(home.path)])

@@ -67,7 +67,10 @@ def test_wrong_times_are_refused(cron: str | None, interval: str | None, timezon
 def test_what_would_fail_every_night_is_refused(asked: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(CxrAuditError):
         schedules.check(AuditRequest(workspace=tmp_path, **asked))
-    assert schedules.check(AuditRequest(workspace=tmp_path, manifest="phantom")) == "phantom"
+    phantom = AuditRequest(workspace=tmp_path, manifest="phantom")
+    assert schedules.check(phantom, ("confirmed",)) == "phantom"
+    with pytest.raises(InputError, match="none is accepted"):
+        schedules.check(phantom, ("confirmed", "drift"))
 
 
 @pytest.mark.parametrize("request_type", [AuditRequest, BenchmarkRequest])

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import email.message
+import functools
 import io
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.request import Request
 
+import pandas as pd
 import pytest
 from rich.console import Console
 from rich.table import Table
 from typer.testing import CliRunner
 
+import flows.cli as commands_package
+from flows.__main__ import app as commands
+from flows.cli import cleanse, profile, repairs
 from flows.cli.datasets import app
 from flows.console import cell
 from flows.tasks import artifacts
 from pipeline.artifacts import write_json
+from pipeline.cleanse.plan import ClassImpact
 from pipeline.errors import FetchError
+from pipeline.flag.profile import resampling
 from pipeline.ingest.fetch_files import _CheckedRedirects
 from pipeline.ingest.source_schema import download_url
 
@@ -49,6 +57,78 @@ def test_names_of_missing_files_cannot_steer_the_terminal(tmp_path: Path) -> Non
     assert said.exit_code == 0, said.output
     assert "missing: \\x1b]0;owned\\x07.png" in said.output
     assert "\x1b" not in said.output
+
+
+def hostile_table(path: Path) -> Path:
+    named = f"{STEERING}[red]made by"
+    rows = [
+        {"file": f"{n}.png", "label": (f"[red]ill{STEERING}", "clear[/]")[n % 2], named: f"{STEERING}[red]{n % 2}"}
+        for n in range(60)
+    ]
+    pd.DataFrame(rows).to_csv(path, index=False)
+    return path
+
+
+def on_a_terminal(monkeypatch: pytest.MonkeyPatch, columns: int = 300) -> io.StringIO:
+    """What commands print by rich's consoles, as a terminal gets it."""
+    shown = io.StringIO()
+    terminal = functools.partial(Console, file=shown, force_terminal=True, color_system=None)
+    for command in (profile, cleanse, repairs):
+        monkeypatch.setattr(command, "Console", terminal)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    return shown
+
+
+def test_columns_and_classes_of_a_table_cannot_steer_the_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resampling, "RESAMPLES", 20)
+    monkeypatch.setattr(resampling, "PERMUTATIONS", 19)
+    shown = on_a_terminal(monkeypatch, columns=80)
+    said = CliRunner().invoke(commands, ["profile", str(hostile_table(tmp_path / "t.csv")), "--label", "label"])
+    assert said.exit_code == 0, said.output
+    assert STEERING not in shown.getvalue() + said.output
+    assert r"\x1b]0;owned\x07[red]made by" in shown.getvalue()
+    table = shown.getvalue().split("Columns against the label")[1]
+    assert r"\x1b]0;owned" in table.split("Copies, patients and splits")[0], "columns are named on a narrow screen too"
+
+
+def test_classes_of_a_plan_cannot_steer_the_terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, name = on_a_terminal(monkeypatch), f"[red]ill[/]{STEERING}"
+    impact = ClassImpact(images=1, of=2, regions=1, pixels=4, share=0.1, in_lungs=None, held_back=0)
+    line = SimpleNamespace(
+        policy="keep", kind="word", text=name, finding="F01", decided_by=name, in_lungs="allow", regions={name: 1}
+    )
+    plan = SimpleNamespace(lines=[line], impact={name: impact}, unknown_lungs=0)
+    monkeypatch.setattr(cleanse, "_words", lambda *_: [name])
+    cleanse._print(SimpleNamespace(changed=None, plan=tmp_path / name, version=None), plan)  # type: ignore[arg-type]
+    assert STEERING not in shown.getvalue()
+    assert shown.getvalue().count(r"[red]ill[/]\x1b]0;owned") >= 4
+
+
+def test_a_comparison_cannot_steer_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, name = on_a_terminal(monkeypatch), f"[red]{STEERING}"
+    result = SimpleNamespace(words=[name], table=[["repair", name], [name, name]], worked=0, page=name)
+    repairs._print((result, 1.0), False)
+    assert STEERING not in shown.getvalue()
+    assert shown.getvalue().count(r"[red]\x1b]0;owned\x07") == 4
+
+
+def test_names_in_a_workspace_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "runs" / STEERING).mkdir(parents=True)
+    said = CliRunner().invoke(commands, ["gc", "--explain", "--workspace", str(tmp_path)], color=True)
+    assert said.exit_code == 0, said.output
+    assert r"runs/\x1b]0;owned\x07" in said.output
+    assert STEERING not in said.output
+
+
+def test_commands_have_no_other_way_to_print() -> None:
+    """`say` and `cell` escape; typer's own function is for JSON, in which all is escaped, and for what went through."""
+    folder = Path(commands_package.__file__).parent
+    lines = [(file.name, line) for file in folder.glob("*.py") for line in file.read_text().splitlines()]
+    echoed = [(name, line) for name, line in lines if "typer.echo" in line and "json" not in line]
+    assert echoed == []
+    assert [name for name, line in lines if "rich.markup" in line] == ["errors.py"]
 
 
 def test_the_summary_in_prefect_makes_no_link_picture_or_html(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,10 +24,12 @@ State = Literal["awaiting review", "reviewed", "repairing", "complete", "failed"
 
 
 def audit_views(place: Here) -> list[AuditView]:
-    """All audits of the review, the newest first."""
+    """All audits of the workspace, the newest first. The database may know others: of runs that were removed since, or
+    that lie in another workspace; there is nothing to see of them here.
+    """
     with place.store.reading() as session:
         facts = gallery.audits(session)
-    return [_view(place, each) for each in facts]
+    return [_view(place, each) for each in facts if (place.workspace / "runs" / each.run).is_dir()]
 
 
 def audit_view(place: Here, run: str) -> AuditView:
@@ -50,7 +52,7 @@ def me(actor: Viewer, request: Request, response: Response) -> Actor:
 
 @router.get("/audits", summary="All audits, the newest first")
 def audits(place: Place, _: Viewer) -> list[AuditView]:
-    """Every audit that the review knows, with counts."""
+    """Every audit of the workspace, with counts."""
     return audit_views(place)
 
 

@@ -40,6 +40,12 @@ def test_audits_are_listed_with_counts(vera):
     assert (audit["state"], audit["report"]) == ("awaiting review", False)
 
 
+def test_an_audit_whose_run_was_removed_is_not_listed(vera, review_workspace):
+    review_workspace.run.rename(review_workspace.run.parents[1] / "removed")
+    assert vera.get("/api/audits").json() == []
+    assert vera.get("/").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("job", "state"),
     [
