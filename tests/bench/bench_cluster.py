@@ -1,6 +1,7 @@
 """Efficiency of one and of two Dask workers on CPU-bound parts: detecting marks.
 
-Both do the same work in turns, several times, so that what else the machine does meets both alike. Printed are
+Both do the same work in turns, several times, so that what else the machine does meets both alike.
+A worker computes on one core (`OMP_NUM_THREADS=1`, unless it says otherwise): two have twice what one has. Printed are
 
 * efficiency = time of one worker / (2 x time of two), of the fastest turn of each and of the medians;
 * the same by CPU time of the workers, which other programs disturb less: what one worker spends on the work, over what
@@ -10,11 +11,14 @@ Both do the same work in turns, several times, so that what else the machine doe
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in the workers
 
 from prefect import flow
 
@@ -27,7 +31,7 @@ from pipeline.ingest import ingest, load_manifest, read_rows
 from pipeline.ingest.synthetic import PhantomSpec, generate
 from pipeline.spread import processes
 
-TURNS, IMAGES = 2, 128
+TURNS, IMAGES = 2, 256
 MANIFEST = f"""
 name: bench
 title: Bench
@@ -49,7 +53,7 @@ class Burn:
 
 
 def study(folder: Path) -> DatasetVersion:
-    """Phantoms at 256 pixels: 4 parts of mark detection."""
+    """Phantoms at 256 pixels: 8 parts of mark detection."""
     write_text(folder / "bench.yaml", MANIFEST)
     manifest = load_manifest(folder / "bench.yaml")
     assert manifest.generate is not None
