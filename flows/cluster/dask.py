@@ -16,6 +16,7 @@ from typing import Any
 
 import dask
 from distributed import Client, Future, KilledWorker, wait
+from distributed.client import ClosedClientError
 from prefect.client.orchestration import get_client
 from prefect.context import TaskRunContext
 from prefect.settings import PREFECT_API_URL, temporary_settings
@@ -112,7 +113,12 @@ class OnCluster:
             ClusterLostError: nobody is left to do a part.
             CxrAuditError: what a part raised, or that it killed several workers.
         """
-        todo = undone(parts)
+        try:
+            yield from self._done(undone(parts))
+        except (CancelledError, ClosedClientError) as error:  # Dask still looks for it, or has given it up
+            raise _lost(_SILENT) from error
+
+    def _done(self, todo: Sequence[Part]) -> Iterator[None]:
         workers = _workers(self.runner.client)
         gpus = any(worker.get("resources", {}).get("GPU") for worker in workers.values())
         ahead = _AHEAD * max(sum(int(worker["nthreads"]) for worker in workers.values()), 1)
@@ -139,8 +145,6 @@ class OnCluster:
                 with self.runner.client.as_current():
                     ended = wait(list(at_work), timeout=_LOOK, return_when="FIRST_COMPLETED")  # type: ignore[no-untyped-call]
                     return set(ended.done)
-            except CancelledError as error:
-                raise _lost(_SILENT) from error
             except TimeoutError:
                 last_seen = self._seen(last_seen, gpus)
 
@@ -150,7 +154,10 @@ class OnCluster:
         Raises:
             ClusterLostError: for too long.
         """
-        workers = _workers(self.runner.client).values()
+        try:
+            workers = _workers(self.runner.client).values()
+        except OSError as error:  # the connection broke while it was asked
+            raise _lost(_SILENT) from error
         if any(worker.get("resources", {}).get("GPU") for worker in workers) if gpus else workers:
             return None
         if last_seen is None:
@@ -171,8 +178,6 @@ class OnCluster:
 def _raise_what_failed(future: PrefectDaskFuture[None]) -> None:
     try:
         future.result(timeout=LONELY_SECONDS)  # of a worker that died since, another one computes it again
-    except CancelledError as error:
-        raise _lost(_SILENT) from error
     except TimeoutError as error:
         if future.wrapped_future.done():  # type: ignore[no-untyped-call]  # it is what the part raised
             raise

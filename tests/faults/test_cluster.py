@@ -86,6 +86,15 @@ def test_a_cluster_without_a_worker_is_not_waited_for_for_ever(
     assert "waiting" in caplog.text
 
 
+def test_a_scheduler_that_dask_has_given_up_is_named(tmp_path: Path) -> None:
+    part = SimpleNamespace(target=tmp_path / "part", network=False)
+    with LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster, Client(cluster) as client:
+        runner = SimpleNamespace(client=client, submit=lambda task, parameters: client.submit(abs, -1))
+        client.close()
+        with pytest.raises(on_dask.ClusterLostError, match="its scheduler does not answer any more"):
+            list(on_dask.OnCluster(runner, {}, 1)([part]))  # type: ignore[arg-type,list-item]
+
+
 def _paths() -> list[str]:
     root = str(Path(__file__).resolve().parents[2])
     return [root, *filter(None, [os.environ.get("PYTHONPATH")])]

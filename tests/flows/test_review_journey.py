@@ -190,7 +190,7 @@ def _repair(page: Page, journey: Journey) -> None:
     assert "opacity" in page.locator("#plan-body").inner_text()
     page.locator("#start").click()
     page.locator("#confirm button[value='start']").click()
-    page.wait_for_selector("#stages li")
+    page.wait_for_selector("#stages li", timeout=300_000)  # the process that repairs has to start first
     journey.shoot(page, "repairing")
     page.reload()
     page.wait_for_selector("#job-report:visible", timeout=900_000)
