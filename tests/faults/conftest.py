@@ -32,7 +32,7 @@ positive: opacity
 sources:
   - {name: phantom, layout: generated}
 generate:
-  {images: 80, other_source_images: 12, size: 96, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.2}
+  {images: 48, other_source_images: 8, size: 96, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.2}
 audit:
   ingest: {store_size: 96}
   train: {network: small, input_size: 64, epochs: 3, patience: 8, batch_size: 8, learning_rate: 0.006, augment: false}

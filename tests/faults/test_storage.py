@@ -15,7 +15,7 @@ from tests.faults.conftest import Command, content, half_written, tmpfs
 
 pytestmark = pytest.mark.slow
 
-SIZES = ("600k", "2500k", "4500k")
+SIZES = ("350k", "1400k", "3000k")
 """Of the file system: full in the generation of images, in the first training, and in the audit."""
 
 
