@@ -6,7 +6,6 @@ import hashlib
 from pathlib import Path
 
 import torch
-from monai.networks.nets.unet import UNet
 from torch import Tensor, nn
 
 from models.errors import ModelError
@@ -27,6 +26,8 @@ class LungNet(nn.Module):
 
     def __init__(self, *, seed: int = 0) -> None:
         """Freshly initialised from `seed`; the global random state is left as it was."""
+        from monai.networks.nets.unet import UNet  # seconds, which who only asks for the weights' hash shall not wait
+
         super().__init__()
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
