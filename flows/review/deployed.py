@@ -23,16 +23,20 @@ _ENDS: dict[str, Literal["complete", "cancelled"]] = {"COMPLETED": "complete", "
 
 
 def deployment() -> tuple[UUID, str] | None:
-    """The first deployment of `remediate` by name that is not paused: its id and `remediate/<name>`.
+    """The first deployment of `remediate` by name that a worker serves: its id and `remediate/<name>`.
+
+    One that is paused is not, nor one that no worker has asked for work lately: its repair would wait for ever.
 
     Raises:
         InputError: the API does not answer.
     """
     from prefect.client.schemas.filters import FlowFilter, FlowFilterName
+    from prefect.client.schemas.objects import DeploymentStatus
 
     def ask(client: SyncPrefectClient) -> tuple[UUID, str] | None:
         found = client.read_deployments(flow_filter=FlowFilter(name=FlowFilterName(any_=[FLOW])), limit=LIMIT)
-        usable = sorted((each.name, each.id) for each in found if not each.paused)
+        served = (each for each in found if not each.paused and each.status == DeploymentStatus.READY)
+        usable = sorted((each.name, each.id) for each in served)
         return (usable[0][1], f"{FLOW}/{usable[0][0]}") if usable else None
 
     return asked(ask)
@@ -108,11 +112,21 @@ def _stages(client: SyncPrefectClient, flow_run: UUID) -> tuple[StageProgress, .
 
 def _words(client: SyncPrefectClient, found: FlowRun, state: str) -> tuple[str, ...]:
     message = found.state.message if found.state else None
+    if state == "waiting":
+        return _why_it_waits(client, found)
     if state == "failed":
         return (last_error(message or "") or "It ended without a word. Its log is in Prefect.",)
     if state != "complete":
         return ()
     return _summary(client, found.id) or ((message,) if message else ())
+
+
+def _why_it_waits(client: SyncPrefectClient, found: FlowRun) -> tuple[str, ...]:
+    from prefect.client.schemas.objects import DeploymentStatus
+
+    if found.deployment_id is None or client.read_deployment(found.deployment_id).status == DeploymentStatus.READY:
+        return ()
+    return ("No worker asks Prefect for work at present. Start `cxr-audit serve` again, or cancel and start anew.",)
 
 
 def _summary(client: SyncPrefectClient, flow_run: UUID) -> tuple[str, ...]:

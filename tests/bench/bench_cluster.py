@@ -5,7 +5,9 @@ A worker computes on one core (`OMP_NUM_THREADS=1`, unless it says otherwise): t
 
 * efficiency = time of one worker / (2 x time of two), of the fastest turn of each and of the medians;
 * the same by CPU time of the workers, which other programs disturb less: what one worker spends on the work, over what
-  two spend on it together. It shows what spreading itself costs, not whether the cores were free.
+  two spend on it together. It shows what spreading itself costs, not whether the cores were free;
+* what this machine leaves of two cores without any spreading: the time that one worker takes to look at some images,
+  over the time when the other one looks at as many meanwhile. Nothing that runs on both can be more efficient.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in the workers
 
@@ -32,6 +35,7 @@ from pipeline.ingest.synthetic import PhantomSpec, generate
 from pipeline.spread import processes
 
 TURNS, IMAGES = 2, 256
+LOOKED_AT = 64
 MANIFEST = f"""
 name: bench
 title: Bench
@@ -63,49 +67,63 @@ def study(folder: Path) -> DatasetVersion:
     return ingest(manifest, rows, folder / "data", folder / "datasets", config, 0, spread=processes(2))
 
 
-class Warm:
-    """Has a worker load what detects marks, which takes longer than looking at an image."""
+class Look:
+    """Has a worker look at the first `images` of a data set; at one, to load what detects marks."""
 
-    def __init__(self, dataset: Path) -> None:
-        self._dataset = dataset
+    def __init__(self, dataset: Path, images: int) -> None:
+        self._dataset, self._images = dataset, images
 
     def __call__(self) -> None:
-        """Look at one image."""
-        regions_of(DatasetVersion(self._dataset), 0)
+        """Look."""
+        for row in range(self._images):
+            regions_of(DatasetVersion(self._dataset), row)
+
+
+def alone_and_together(client: Any, look: Look) -> tuple[float, float]:
+    """Seconds that `look` takes on the first worker, and on all of them at once."""
+    first, *_ = workers = list(client.scheduler_info(n_workers=-1)["workers"])
+    seconds = []
+    for chosen in ([first], workers):
+        began = time.perf_counter()
+        client.run(look, workers=chosen)
+        seconds.append(time.perf_counter() - began)
+    return seconds[0], seconds[1]
 
 
 @flow
-def timed(dataset: DatasetVersion, out: Path, workers: int) -> tuple[float, float]:
-    """Wall seconds and CPU seconds of the workers for all parts, once the workers are warm."""
+def timed(dataset: DatasetVersion, out: Path, workers: int) -> tuple[float, float, float]:
+    """Wall seconds and CPU seconds of the warm workers for all parts, and what the machine leaves of their cores."""
     with spreading(f"local:{workers}", 1, out.parent):
         done = spread()
         client = done.runner.client  # type: ignore[attr-defined]
-        client.run(Warm(dataset.path))
+        client.run(Look(dataset.path, 1))
+        alone, together = alone_and_together(client, Look(dataset.path, LOOKED_AT))
         burnt, began = sum(client.run(Burn()).values()), time.perf_counter()
         detect_dataset(dataset, out, spread=done)
-        return time.perf_counter() - began, sum(client.run(Burn()).values()) - burnt
+        return time.perf_counter() - began, sum(client.run(Burn()).values()) - burnt, alone / together
 
 
 def main() -> None:
     """Print one line a turn, a summary, and one JSON line."""
     with tempfile.TemporaryDirectory() as name:
         dataset = study(Path(name))
-        found: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
+        found: dict[int, list[tuple[float, float, float]]] = {1: [], 2: []}
         for turn in range(TURNS):
             for workers in (1, 2) if turn % 2 == 0 else (2, 1):
                 found[workers].append(timed(dataset, Path(name) / "regions.parquet", workers))
-                wall, cpu = found[workers][-1]
-                sys.stdout.write(f"turn {turn}: {workers} workers: {wall:.1f} s, CPU {cpu:.1f} s\n")
+                wall, cpu, left = found[workers][-1]
+                sys.stdout.write(f"turn {turn}: {workers} workers: {wall:.1f} s, CPU {cpu:.1f} s, left {left:.2f}\n")
                 sys.stdout.flush()
-    wall = {workers: [each[0] for each in found[workers]] for workers in found}
-    cpu = {workers: [each[1] for each in found[workers]] for workers in found}
+    walls = {workers: [each[0] for each in found[workers]] for workers in found}
+    cpus = {workers: [each[1] for each in found[workers]] for workers in found}
     result = {
-        "efficiency_fastest": min(wall[1]) / (2 * min(wall[2])),
-        "efficiency_median": statistics.median(wall[1]) / (2 * statistics.median(wall[2])),
-        "efficiency_cpu": min(cpu[1]) / min(cpu[2]),
+        "efficiency_fastest": min(walls[1]) / (2 * min(walls[2])),
+        "efficiency_median": statistics.median(walls[1]) / (2 * statistics.median(walls[2])),
+        "efficiency_cpu": min(cpus[1]) / min(cpus[2]),
+        "cores_left": max(each[2] for each in found[2]),
     }
     sys.stdout.write("; ".join(f"{key} {value:.2f}" for key, value in result.items()) + "\n")
-    sys.stdout.write(json.dumps({"cluster": result, "wall_s": wall, "cpu_s": cpu}) + "\n")
+    sys.stdout.write(json.dumps({"cluster": result, "wall_s": walls, "cpu_s": cpus}) + "\n")
 
 
 if __name__ == "__main__":

@@ -22,24 +22,16 @@ import pytest
 
 from pipeline.locks import locked
 from tests.flows.conftest import prefect_environment  # noqa: F401 - a fixture
+from tests.studies import audited_study
 
-STUDY = """
-name: small
-title: Small phantoms
-licence: Apache-2.0
-classes: [clear, opacity]
-positive: opacity
-sources:
-  - {name: phantom, layout: generated}
-generate:
-  {images: 48, other_source_images: 8, size: 96, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.2}
-audit:
-  ingest: {store_size: 96}
-  train: {network: small, input_size: 64, epochs: 3, patience: 8, batch_size: 8, learning_rate: 0.006, augment: false}
-  explain: {images: 2, mask_size: 7, batch_size: 1, options: {igos++-fast: {ig_steps: 2, iterations: 1}}}
-  flag: {images: 16, min_effect: 0.0, fdr: 0.5, transplants: 4, blackout_images: 20}
-  compare: {seeds: 3, bootstrap: 100}
-"""
+STUDY = audited_study(
+    "small",
+    images=48,
+    other=8,
+    train={"epochs": 3},
+    explain={"batch_size": 1},
+    flag={"images": 16, "transplants": 4},
+)
 MARK = "CXR_AUDIT_TEST_MARK"
 """In the environment of every process of a command, and of all that these start: finds orphans."""
 PATIENCE = 300.0

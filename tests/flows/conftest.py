@@ -15,25 +15,20 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.studies import audited_study
+
 BIN = Path(sys.executable).parent
 
-TINY = """
-name: tiny
-title: Tiny phantoms
-licence: Apache-2.0
-classes: [clear, opacity]
-positive: opacity
-sources:
-  - {name: phantom, layout: generated}
-generate:
-  {images: 120, other_source_images: 16, size: 160, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.2}
-audit:
-  ingest: {store_size: 160}
-  train: {network: small, input_size: 128, epochs: 8, patience: 8, batch_size: 8, learning_rate: 0.006, augment: false}
-  explain: {images: 4, mask_size: 7, batch_size: 2, options: {igos++-fast: {ig_steps: 3, iterations: 2}}}
-  flag: {images: 24, min_effect: 0.0, fdr: 0.5, transplants: 4, blackout_images: 20}
-  compare: {seeds: 3, bootstrap: 100}
-"""
+_EXPLAIN = {"images": 4, "options": {"igos++-fast": {"ig_steps": 3, "iterations": 2}}}
+TINY = audited_study(
+    "tiny",
+    images=120,
+    other=16,
+    size=160,
+    train={"input_size": 128, "epochs": 8},
+    explain=_EXPLAIN,
+    flag={"images": 24, "transplants": 4},
+)
 
 
 @pytest.fixture(scope="session")

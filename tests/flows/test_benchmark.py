@@ -22,21 +22,12 @@ from pipeline.dataset import DatasetVersion
 from pipeline.explain import available
 from pipeline.ingest import find_manifest, ingest, read_rows
 from pipeline.ingest.synthetic import PhantomSpec, generate
+from tests.studies import phantom_study
 
 pytestmark = pytest.mark.slow
 
 COMMAND = [str(Path(sys.executable).parent / "cxr-audit"), "benchmark", "explainers"]
-MANIFEST = """
-name: tiny
-title: Tiny phantoms
-licence: Apache-2.0
-classes: [clear, opacity]
-positive: opacity
-sources:
-  - {name: phantom, layout: generated}
-generate:
-  {images: 40, other_source_images: 2, size: 128, strength: 0.9, mark: PORTABLE, format: png, honest_signal: 0.6}
-"""
+MANIFEST = phantom_study("tiny", images=40, other_source_images=2, size=128, strength=0.9, honest_signal=0.6)
 
 
 @dataclass(frozen=True)

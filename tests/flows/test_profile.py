@@ -15,19 +15,11 @@ from pipeline.artifacts import read_parquet, write_json, write_parquet
 from pipeline.errors import InputError
 from pipeline.flag.detect_dataset import REGION_COLUMNS
 from pipeline.flag.profile import resampling
+from tests.studies import phantom_study
 
-MANIFEST = """
-name: tiny
-title: Tiny phantoms
-licence: Apache-2.0
-classes: [clear, opacity]
-positive: opacity
-sources:
-  - {name: phantom, layout: generated}
-generate:
-  {images: 40, other_source_images: 4, size: 128, strength: 0.9, mark: PORTABLE, format: png, honest_signal: 0.6}
-audit: {ingest: {store_size: 64}}
-"""
+MANIFEST = phantom_study(
+    "tiny", {"ingest": {"store_size": 64}}, images=40, other_source_images=4, size=128, strength=0.9, honest_signal=0.6
+)
 
 
 def run(*arguments: str | Path) -> str:

@@ -24,6 +24,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from flows import schedules
 from flows.deployments import CRASHED, GPU, REPAIR
 from flows.served import server_of
+from tests.studies import audited_study
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -31,23 +32,7 @@ BIN = Path(sys.executable).parent
 T = TypeVar("T")
 EVERY = 10
 
-SMALL = """
-name: scheduled
-title: Small phantoms
-licence: Apache-2.0
-classes: [clear, opacity]
-positive: opacity
-sources:
-  - {name: phantom, layout: generated}
-generate:
-  {images: 60, other_source_images: 8, size: 96, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.2}
-audit:
-  ingest: {store_size: 96}
-  train: {network: small, input_size: 64, epochs: 1, patience: 1, batch_size: 8, learning_rate: 0.006, augment: false}
-  explain: {images: 2, mask_size: 7, batch_size: 2, options: {igos++-fast: {ig_steps: 3, iterations: 2}}}
-  flag: {images: 8, min_effect: 0.0, fdr: 0.5, transplants: 2, blackout_images: 20}
-  compare: {seeds: 3, bootstrap: 100}
-"""
+SMALL = audited_study("scheduled", images=44, other=4)
 
 
 def until(look: Callable[[], T], fits: Callable[[T], bool], seconds: float = 300) -> T:

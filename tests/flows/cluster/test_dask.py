@@ -14,21 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.studies import phantom_study
+
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
 
 pytestmark = pytest.mark.slow
 
-STUDY = """
-name: smallest
-title: A study that no worker begins
-licence: Apache-2.0
-classes: [clear, opacity]
-positive: opacity
-sources:
-  - {name: phantom, layout: generated}
-generate: {images: 8, other_source_images: 0, size: 96, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.2}
-"""
+STUDY = phantom_study("smallest", images=8, other_source_images=0, size=96)
 
 OLD_WORKER = """
 import pipeline

@@ -10,26 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.studies import audited_study
+
 BIN = Path(sys.executable).parent
 
 pytestmark = pytest.mark.slow
 
-STUDY = """
-name: stored
-title: A study that goes through every stage of an audit
-licence: Apache-2.0
-classes: [clear, opacity]
-positive: opacity
-sources:
-  - {name: phantom, layout: generated}
-generate:
-  {images: 44, other_source_images: 4, size: 96, strength: 1.0, mark: PORTABLE, format: png, honest_signal: 0.2}
-audit:
-  ingest: {store_size: 96}
-  train: {network: small, input_size: 64, epochs: 1, patience: 1, batch_size: 8, learning_rate: 0.006, augment: false}
-  explain: {images: 2, mask_size: 7, batch_size: 2, options: {igos++-fast: {ig_steps: 2, iterations: 1}}}
-  flag: {images: 6, min_effect: 0.0, fdr: 0.5, transplants: 2, blackout_images: 20}
-"""
+STUDY = audited_study("stored", images=44, other=4, flag={"images": 6})
 
 
 def audited(manifest: Path, workspace: str, environment: dict[str, str], *options: str) -> tuple[dict, str]:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TypeVar
 from uuid import UUID
@@ -21,11 +22,13 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from flows.deployments import CRASHED
+from flows.review import deployed
 from flows.review.announce import announce
 from flows.review.jobs import Jobs
 from pipeline.artifacts import write_json
 from pipeline.errors import InputError
 from pipeline.review.backend import Job
+from tests.flows.conftest import prefect_server
 from tests.flows.review import stubbed
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -41,35 +44,52 @@ def until(look: Callable[[], T], fits: Callable[[T], bool], seconds: float = 120
     return found
 
 
+FORGETFUL = {
+    "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "1",
+    "PREFECT_SERVER_SERVICES_FOREMAN_DEPLOYMENT_LAST_POLLED_TIMEOUT_SECONDS": "10",
+}
+"""A deployment is taken for served until 10 s after a worker last asked for work, not 60 s."""
+
+
 @pytest.fixture(scope="module")
-def client(
-    prefect_environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[SyncPrefectClient]:
-    """A client of a server whose deployments a worker serves; all end with the test."""
-    url = prefect_environment["PREFECT_API_URL"]
-    log = tmp_path_factory.mktemp("served") / "log.txt"
-    environment = {**prefect_environment, "PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_LOGGING_LEVEL": "INFO"}
+def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker that serves all deployments of a server of its own, which this process talks to; both end with it."""
+    folder = tmp_path_factory.mktemp("served")
+    log = folder / "log.txt"
     root = Path(__file__).resolve().parents[3]
-    with log.open("wb") as stream, pytest.MonkeyPatch.context() as patch, temporary_settings({PREFECT_API_URL: url}):
-        patch.setenv("PREFECT_API_URL", url)
+    with ExitStack() as stack:
+        environment, _ = stack.enter_context(prefect_server(folder, **FORGETFUL))
+        environment |= {"PREFECT_WORKER_QUERY_SECONDS": "1", "PREFECT_LOGGING_LEVEL": "INFO", "PYTHONPATH": str(root)}
+        url = environment["PREFECT_API_URL"]
+        stream = stack.enter_context(log.open("wb"))
+        stack.enter_context(pytest.MonkeyPatch.context()).setenv("PREFECT_API_URL", url)
+        stack.enter_context(temporary_settings({PREFECT_API_URL: url}))
         runner = subprocess.Popen(
             [sys.executable, "-m", "tests.flows.review.stubbed"],
-            env={**environment, "PYTHONPATH": str(root)},
+            env=environment,
             stdout=stream,
             stderr=stream,
-            cwd=log.parent,
+            cwd=folder,
             start_new_session=True,
         )
         try:
-            with get_client(sync_client=True) as client:
-                until(lambda: client.read_automations_by_name(CRASHED), bool)  # registered last
-                yield client
+            yield runner
         finally:
-            os.killpg(runner.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                os.killpg(runner.pid, signal.SIGTERM)
             try:
                 runner.wait(60)  # it lets a flow run that is at work end first
             finally:
                 sys.stdout.write(log.read_text()[-5000:])  # shown when a test fails
+
+
+@pytest.fixture(scope="module")
+def client(worker: subprocess.Popen[bytes]) -> Iterator[SyncPrefectClient]:
+    """A client of the worker's server, once the worker is at work."""
+    with get_client(sync_client=True) as client:
+        until(lambda: client.read_automations_by_name(CRASHED), bool)  # registered last
+        until(deployed.deployment, bool)
+        yield client
 
 
 def ended(run: Path) -> Job:
@@ -147,6 +167,19 @@ def test_an_approval_of_other_decisions_does_not_count(client: SyncPrefectClient
     assert state_of(client, flow_run) == "Completed"
     links = {a.key for a in client.read_artifacts() if a.flow_run_id == flow_run}
     assert {"review", "report", "summary"} <= links
+
+
+def test_a_worker_that_went_is_not_waited_for(
+    client: SyncPrefectClient, worker: subprocess.Popen[bytes], tmp_path: Path
+) -> None:
+    run = stubbed.empty_run(tmp_path, "left")
+    os.killpg(worker.pid, signal.SIGKILL)
+    assert Jobs().start(run, "ann").how == "remediate/served", "that it went is known a little later"
+    job = until(lambda: Jobs().job(run), lambda job: bool(job.words))
+    assert job.state == "waiting"
+    assert job.words[0].startswith("No worker asks Prefect for work at present.")
+    assert deployed.deployment() is None, "the next repair is a process of this machine"
+    assert Jobs().cancel(run, "ann").state == "cancelled"
 
 
 def state_of(client: SyncPrefectClient, flow_run: UUID) -> str:
