@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import time
@@ -135,9 +136,11 @@ def test_a_killed_comparison_resumes_and_ends_with_the_same_bytes(
         "  - {name: both, actions: [{action: fill}, {action: harmonise}, {action: randomise-marks}]}\n"
         "  - {name: twins, actions: [{action: drop-duplicates}]}\n"
     )
+    audited = tmp_path / "calm"
+    _run(("audit", str(tiny_manifest), "--workspace", str(audited), "--preset", "quick"), prefect_environment)
+    shutil.copytree(audited, tmp_path / "killed")
     ends = []
-    for place, killed in ((tmp_path / "calm", False), (tmp_path / "killed", True)):
-        _run(("audit", str(tiny_manifest), "--workspace", str(place), "--preset", "quick"), prefect_environment)
+    for place, killed in ((audited, False), (tmp_path / "killed", True)):
         asked = ["compare", "last", "--workspace", str(place), "--repairs", str(recipe), "--epochs", "2", "--json"]
         if killed:
             process = subprocess.Popen(
