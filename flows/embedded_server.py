@@ -50,9 +50,11 @@ def _watcher(pid: int) -> subprocess.Popen[bytes]:
 
 
 def _server() -> int | None:
-    from prefect.server.api.server import SubprocessASGIServer
-
-    running = (each.server_process for each in SubprocessASGIServer._instances.values() if each.running)
+    # Whoever has started a server has imported this; without one it would cost every command two seconds.
+    module = sys.modules.get("prefect.server.api.server")
+    if module is None:
+        return None
+    running = (each.server_process for each in module.SubprocessASGIServer._instances.values() if each.running)
     return next((process.pid for process in running if process is not None), None)
 
 
