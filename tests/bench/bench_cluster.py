@@ -21,7 +21,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+from flows.settings import TELEMETRY
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported, here and in the workers
+os.environ.update(TELEMETRY)  # before Prefect is
 
 from prefect import flow
 
@@ -34,8 +37,8 @@ from pipeline.ingest import ingest, load_manifest, read_rows
 from pipeline.ingest.synthetic import PhantomSpec, generate
 from pipeline.spread import processes
 
-TURNS, IMAGES = 2, 256
-LOOKED_AT = 64
+TURNS, IMAGES = 2, 128
+LOOKED_AT = 32
 MANIFEST = f"""
 name: bench
 title: Bench
@@ -57,7 +60,7 @@ class Burn:
 
 
 def study(folder: Path) -> DatasetVersion:
-    """Phantoms at 256 pixels: 8 parts of mark detection."""
+    """Phantoms at 256 pixels: 4 parts of mark detection."""
     write_text(folder / "bench.yaml", MANIFEST)
     manifest = load_manifest(folder / "bench.yaml")
     assert manifest.generate is not None
@@ -80,14 +83,14 @@ class Look:
 
 
 def alone_and_together(client: Any, look: Look) -> tuple[float, float]:
-    """Seconds that `look` takes on the first worker, and on all of them at once."""
+    """Seconds that `look` takes on the first worker (the better of two tries), and on all of them at once."""
     first, *_ = workers = list(client.scheduler_info(n_workers=-1)["workers"])
     seconds = []
-    for chosen in ([first], workers):
+    for chosen in ([first], workers, [first]):
         began = time.perf_counter()
         client.run(look, workers=chosen)
         seconds.append(time.perf_counter() - began)
-    return seconds[0], seconds[1]
+    return min(seconds[0], seconds[2]), seconds[1]
 
 
 @flow
@@ -97,7 +100,7 @@ def timed(dataset: DatasetVersion, out: Path, workers: int) -> tuple[float, floa
         done = spread()
         client = done.runner.client  # type: ignore[attr-defined]
         client.run(Look(dataset.path, 1))
-        alone, together = alone_and_together(client, Look(dataset.path, LOOKED_AT))
+        alone, together = alone_and_together(client, Look(dataset.path, LOOKED_AT)) if workers > 1 else (1.0, 1.0)
         burnt, began = sum(client.run(Burn()).values()), time.perf_counter()
         detect_dataset(dataset, out, spread=done)
         return time.perf_counter() - began, sum(client.run(Burn()).values()) - burnt, alone / together
@@ -112,7 +115,9 @@ def main() -> None:
             for workers in (1, 2) if turn % 2 == 0 else (2, 1):
                 found[workers].append(timed(dataset, Path(name) / "regions.parquet", workers))
                 wall, cpu, left = found[workers][-1]
-                sys.stdout.write(f"turn {turn}: {workers} workers: {wall:.1f} s, CPU {cpu:.1f} s, left {left:.2f}\n")
+                sys.stdout.write(
+                    f"turn {turn}: {workers} workers: {wall:.1f} s, CPU {cpu:.1f} s, the machine leaves {left:.2f}\n"
+                )
                 sys.stdout.flush()
     walls = {workers: [each[0] for each in found[workers]] for workers in found}
     cpus = {workers: [each[1] for each in found[workers]] for workers in found}
@@ -120,7 +125,7 @@ def main() -> None:
         "efficiency_fastest": min(walls[1]) / (2 * min(walls[2])),
         "efficiency_median": statistics.median(walls[1]) / (2 * statistics.median(walls[2])),
         "efficiency_cpu": min(cpus[1]) / min(cpus[2]),
-        "cores_left": max(each[2] for each in found[2]),
+        "machine_leaves": max(each[2] for each in found[2]),
     }
     sys.stdout.write("; ".join(f"{key} {value:.2f}" for key, value in result.items()) + "\n")
     sys.stdout.write(json.dumps({"cluster": result, "wall_s": walls, "cpu_s": cpus}) + "\n")
