@@ -36,19 +36,11 @@ from pipeline.flag.detect_dataset import detect_dataset, regions_of
 from pipeline.ingest import ingest, load_manifest, read_rows
 from pipeline.ingest.synthetic import PhantomSpec, generate
 from pipeline.spread import processes
+from tests.studies import phantom_study
 
 TURNS, IMAGES = 2, 128
 LOOKED_AT = 32
-MANIFEST = f"""
-name: bench
-title: Bench
-licence: Apache-2.0
-classes: [clear, opacity]
-positive: opacity
-sources:
-  - {{name: phantom, layout: generated}}
-generate: {{images: {IMAGES}, other_source_images: 0, size: 256, strength: 0.9, format: png, honest_signal: 0.6}}
-"""
+MANIFEST = phantom_study("bench", images=IMAGES, other_source_images=0, size=256, strength=0.9, honest_signal=0.6)
 
 
 class Burn:

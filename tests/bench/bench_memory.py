@@ -11,16 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-MANIFEST = """
-name: bench
-title: Bench
-licence: Apache-2.0
-classes: [clear, opacity]
-positive: opacity
-sources:
-  - {{name: phantom, layout: generated}}
-generate: {{images: {images}, other_source_images: 8, size: 256, strength: 0.9, format: png, honest_signal: 0.6}}
-"""
+from tests.studies import phantom_study
 
 PREAMBLE = """
 import sys
@@ -84,7 +75,10 @@ def main() -> None:
     for images in (small, 4 * small):
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            (folder / "bench.yaml").write_text(MANIFEST.format(images=images))
+            study = phantom_study(
+                "bench", images=images, other_source_images=8, size=256, strength=0.9, honest_signal=0.6
+            )
+            (folder / "bench.yaml").write_text(study)
             spec = load_manifest(folder / "bench.yaml").generate
             generate(PhantomSpec(**spec.model_dump()), folder / "data", workers=2)
             for stage, code in (("ingest", INGEST), ("explain", EXPLAIN)):
